@@ -1,0 +1,33 @@
+"""The parts of Swin Transformer V2 in plain PyTorch, one concept a file.
+
+The paper's three ideas: residual post-normalisation (:mod:`.block`), scaled cosine attention
+(:mod:`.attention`) and log-spaced continuous position bias (:mod:`.position_bias`).
+Maps are (B, H, W, C) throughout.
+"""
+
+from .attention import WindowAttention, cosine_attention, cosine_attention_plain
+from .block import SwinV2Block
+from .drop_path import DropPath
+from .mlp import Mlp
+from .patch_embed import PatchEmbed
+from .patch_merging import PatchMerging
+from .position_bias import LogCPB, cell_bias, log_coordinates
+from .stage import SwinV2Stage
+from .windows import axis_runs, map_windows
+
+__all__ = [
+    "DropPath",
+    "LogCPB",
+    "Mlp",
+    "PatchEmbed",
+    "PatchMerging",
+    "SwinV2Block",
+    "SwinV2Stage",
+    "WindowAttention",
+    "axis_runs",
+    "cell_bias",
+    "cosine_attention",
+    "cosine_attention_plain",
+    "log_coordinates",
+    "map_windows",
+]

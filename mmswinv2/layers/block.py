@@ -1,0 +1,56 @@
+"""Swin V2 block with residual post-normalisation (paper section 3.2 and figure 1)."""
+
+from torch import Tensor, nn
+
+from .attention import WindowAttention
+from .drop_path import DropPath
+from .mlp import Mlp
+
+
+class SwinV2Block(nn.Module):
+    """Attention and MLP, each normalised *after* it and before it joins the main branch.
+
+    The gain of both norms starts at zero, so a new block is the identity and depth does not amplify
+    activations. Huge and giant models also normalise the main branch itself every few blocks.
+
+    Args:
+        embed_dims: Channels C.
+        num_heads: Attention heads.
+        window_size: Height and width of a window in tokens.
+        shift: Offset of the window grid in tokens.
+        drop_rate: Dropout on the outputs of attention and MLP.
+        attn_drop_rate: Dropout on attention weights.
+        drop_path_rate: Stochastic depth of this block.
+        extra_norm: Whether a LayerNorm on the main branch ends the block (``enorm``).
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        num_heads: int,
+        window_size: tuple[int, int],
+        shift: tuple[int, int] = (0, 0),
+        drop_rate: float = 0.0,
+        attn_drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+        extra_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        self.attn = WindowAttention(embed_dims, num_heads, window_size, shift, attn_drop_rate, drop_rate)
+        self.norm1 = nn.LayerNorm(embed_dims)
+        self.mlp = Mlp(embed_dims, drop_rate)
+        self.norm2 = nn.LayerNorm(embed_dims)
+        self.drop_path = DropPath(drop_path_rate)
+        self.enorm = nn.LayerNorm(embed_dims) if extra_norm else None
+
+    def reset_post_norms(self) -> None:
+        """Zero gain and bias of the two post-norms."""
+        for norm in (self.norm1, self.norm2):
+            nn.init.zeros_(norm.weight)
+            nn.init.zeros_(norm.bias)
+
+    def forward(self, x: Tensor, pretrained_window: Tensor) -> Tensor:
+        """Map (B, H, W, C) to the same shape; ``pretrained_window`` as in :class:`WindowAttention`."""
+        x = x + self.drop_path(self.norm1(self.attn(x, pretrained_window)))
+        x = x + self.drop_path(self.norm2(self.mlp(x)))
+        return x if self.enorm is None else self.enorm(x)

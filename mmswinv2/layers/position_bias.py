@@ -1,0 +1,126 @@
+"""Log-spaced continuous position bias, log-CPB (paper section 3.3, equations 3 and 4).
+
+A small meta network maps the offset between two tokens to one bias a head. Since it takes real
+coordinates, the network learnt with one window works with any other: "window transfer".
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+# Offsets are scaled to [-8, 8] over the pretrained window before the logarithm. Going from window 8
+# to 16 then reaches log(1 + 8 * 15 / 7) / log(1 + 8) - 1 = 0.32 past the trained range, where linear
+# coordinates would reach 15 / 7 - 1 = 1.14 past it.
+COORDINATE_RANGE = 8.0
+BIAS_RANGE = 16.0
+
+
+def log_coordinates(offset: Tensor, pretrained_window: Tensor) -> Tensor:
+    """Log-spaced coordinates of an offset in tokens (equation 4, in the released code's scale).
+
+    The released code scales offsets to [-8, 8] and divides log2 by log2(8), so the end of the
+    pretrained window, |x| = 8, lies at log2(9) / 3 = 1.057 and not at 1.
+
+    Args:
+        offset: Signed offsets in tokens, (..., 2) as (dy, dx).
+        pretrained_window: Window (h, w) in tokens with which the meta network was trained, (2,).
+            Its end, h - 1, is the unit; a window of 1 has the one offset 0 and takes the unit 1.
+
+    Returns:
+        Coordinates of the shape of ``offset``, float32.
+    """
+    unit = (pretrained_window.float() - 1).clamp(min=1)
+    x = offset.float() / unit * COORDINATE_RANGE
+    return x.sign() * (x.abs() + 1).log2() / math.log2(COORDINATE_RANGE)
+
+
+class LogCPB(nn.Sequential):
+    """Meta network of the position bias: 2 -> 512 -> heads.
+
+    A ``Sequential`` so that its parameters bear the official names ``cpb_mlp.0`` and ``cpb_mlp.2``.
+    It runs in float32 whatever the model's dtype or autocast: it is tiny, and logits need it.
+
+    Args:
+        num_heads: Attention heads, one bias each.
+        hidden_dims: Width of the hidden layer.
+    """
+
+    def __init__(self, num_heads: int, hidden_dims: int = 512) -> None:
+        super().__init__(
+            nn.Linear(2, hidden_dims), nn.ReLU(inplace=True), nn.Linear(hidden_dims, num_heads, bias=False)
+        )
+        self._cache: tuple[tuple[int, int], Tensor, Tensor] | None = None
+
+    def forward(self, window: tuple[int, int], pretrained_window: Tensor) -> Tensor:
+        """Bias between all pairs of tokens of a window, computed once while gradients are off.
+
+        Args:
+            window: Height and width in tokens.
+            pretrained_window: Window (h, w) that normalises the offsets, integer tensor (2,).
+
+        Returns:
+            Bias in (0, 16), float32, of shape (heads, h * w, h * w).
+        """
+        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+            self._cache = None
+            return self.bias(window, pretrained_window)
+        # The key is what the bias is made of, by value. Version counters would not do: MMEngine's EMA
+        # and MMDetection's mean teacher write through `.data`, which leaves them unchanged.
+        sources = [*self.parameters(), pretrained_window]
+        key = torch.cat([source.detach().float().flatten() for source in sources])
+        if not self._is_cached(window, key):
+            self._cache = (window, key, self.bias(window, pretrained_window))
+        return self._cache[2]
+
+    def _is_cached(self, window: tuple[int, int], key: Tensor) -> bool:
+        if self._cache is None:
+            return False
+        cached_window, cached_key, _ = self._cache
+        return cached_window == window and cached_key.device == key.device and torch.equal(cached_key, key)
+
+    def bias(self, window: tuple[int, int], pretrained_window: Tensor) -> Tensor:
+        """The bias from a table over all (2h - 1)(2w - 1) offsets; shapes as in :meth:`forward`."""
+        h, w = window
+        device = pretrained_window.device
+        dy = torch.arange(1 - h, h, device=device)
+        dx = torch.arange(1 - w, w, device=device)
+        offset = torch.stack(torch.meshgrid(dy, dx, indexing="ij"), dim=-1)  # (2h-1, 2w-1, 2)
+        table = self.evaluate(log_coordinates(offset, pretrained_window)).permute(2, 0, 1)
+        # (heads, 2h-1, 2w-1) -> (heads, yi, xi, yj', xj'), entry table[yi + yj', xi + xj']. Flipping
+        # the last two, yj = h - 1 - yj', turns the index into yi - yj + h - 1: the offset of i from j.
+        pairs = table.unfold(1, h, 1).unfold(2, w, 1).flip(3, 4)
+        return pairs.reshape(-1, h * w, h * w)
+
+    def bias_plain(self, window: tuple[int, int], pretrained_window: Tensor) -> Tensor:
+        """The bias as the paper writes it: the meta network at the offset of every pair (i, j)."""
+        h, w = window
+        ys, xs = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
+        position = torch.stack([ys, xs], dim=-1).reshape(h * w, 2).to(pretrained_window.device)
+        offset = position[:, None] - position[None, :]  # (N, N, 2)
+        return self.evaluate(log_coordinates(offset, pretrained_window)).permute(2, 0, 1)
+
+    def evaluate(self, coordinates: Tensor) -> Tensor:
+        """The meta network, (..., 2) -> (..., heads), squashed to (0, 16) as in the released code."""
+        first, _, last = self
+        with torch.autocast(coordinates.device.type, enabled=False):
+            hidden = F.relu(F.linear(coordinates, first.weight.float(), first.bias.float()))
+            return BIAS_RANGE * torch.sigmoid(F.linear(hidden, last.weight.float()))
+
+
+def cell_bias(bias: Tensor, window: tuple[int, int], cell: tuple[int, int]) -> Tensor:
+    """Bias of a smaller cell, cut from a window's: equal offsets have equal biases.
+
+    Args:
+        bias: Bias of the window (H, W), shape (heads, H * W, H * W).
+        window: (H, W).
+        cell: (h, w) with h <= H and w <= W.
+
+    Returns:
+        Bias of shape (heads, h * w, h * w).
+    """
+    if cell == window:
+        return bias
+    h, w = cell
+    return bias.reshape(-1, *window, *window)[:, :h, :w, :h, :w].reshape(-1, h * w, h * w)

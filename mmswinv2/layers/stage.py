@@ -1,0 +1,67 @@
+"""A stage: blocks at one resolution, and the way down to the next."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from .block import SwinV2Block
+from .patch_merging import PatchMerging
+
+
+class SwinV2Stage(nn.Module):
+    """Blocks of one resolution; windows of every second block are shifted by half a window.
+
+    Args:
+        embed_dims: Channels C.
+        depth: Number of blocks.
+        num_heads: Attention heads.
+        window_size: Height and width of a window in tokens.
+        drop_path_rates: Stochastic depth of each block.
+        extra_norm_period: Every how many blocks one ends with an extra norm; None: never.
+        drop_rate: Dropout on the outputs of attention and MLP.
+        attn_drop_rate: Dropout on attention weights.
+        downsample: Whether a :class:`PatchMerging` to the next stage belongs to this one.
+        with_cp: Recompute block activations in the backward pass instead of storing them.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        depth: int,
+        num_heads: int,
+        window_size: tuple[int, int],
+        drop_path_rates: Sequence[float],
+        extra_norm_period: int | None = None,
+        drop_rate: float = 0.0,
+        attn_drop_rate: float = 0.0,
+        downsample: bool = True,
+        with_cp: bool = False,
+    ) -> None:
+        super().__init__()
+        self.with_cp = with_cp
+        half = (window_size[0] // 2, window_size[1] // 2)
+        self.blocks = nn.ModuleList(
+            SwinV2Block(
+                embed_dims,
+                num_heads,
+                window_size,
+                shift=half if index % 2 else (0, 0),
+                drop_rate=drop_rate,
+                attn_drop_rate=attn_drop_rate,
+                drop_path_rate=drop_path_rates[index],
+                extra_norm=extra_norm_period is not None and (index + 1) % extra_norm_period == 0,
+            )
+            for index in range(depth)
+        )
+        self.downsample = PatchMerging(embed_dims) if downsample else None
+
+    def forward(self, x: Tensor, pretrained_window: Tensor) -> Tensor:
+        """The blocks alone, (B, H, W, C) to the same shape: heads take features before the merging."""
+        for block in self.blocks:
+            if self.with_cp and torch.is_grad_enabled():
+                x = checkpoint(block, x, pretrained_window, use_reentrant=False)
+            else:
+                x = block(x, pretrained_window)
+        return x

@@ -1,0 +1,91 @@
+"""Sizes of Swin Transformer V2, tiny to giant (paper section 3.5)."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from numbers import Integral
+from typing import Any, NamedTuple
+
+
+class Arch(NamedTuple):
+    """Size of a model.
+
+    Attributes:
+        embed_dims: Channels of the first stage; each further stage doubles them.
+        depths: Blocks of each stage.
+        num_heads: Heads of each stage.
+        extra_norm_period: Every how many blocks of a stage one ends with an extra norm; None: never.
+    """
+
+    embed_dims: int
+    depths: tuple[int, ...]
+    num_heads: tuple[int, ...]
+    extra_norm_period: int | None = None
+
+    @property
+    def stage_dims(self) -> tuple[int, ...]:
+        return tuple(self.embed_dims * 2**stage for stage in range(len(self.depths)))
+
+
+# The paper does not give the heads of huge; 32 channels a head is what every other size has.
+ARCHS = {
+    "tiny": Arch(96, (2, 2, 6, 2), (3, 6, 12, 24)),
+    "small": Arch(96, (2, 2, 18, 2), (3, 6, 12, 24)),
+    "base": Arch(128, (2, 2, 18, 2), (4, 8, 16, 32)),
+    "large": Arch(192, (2, 2, 18, 2), (6, 12, 24, 48)),
+    "huge": Arch(352, (2, 2, 18, 2), (11, 22, 44, 88), extra_norm_period=6),
+    "giant": Arch(512, (2, 2, 42, 4), (16, 32, 64, 128), extra_norm_period=6),
+}
+
+
+def parse_arch(arch: str | Mapping[str, Any]) -> Arch:
+    """Looks up a named arch or checks a custom one.
+
+    Args:
+        arch: A name of :data:`ARCHS`, or a dict with ``embed_dims``, ``depths``, ``num_heads`` and
+            optionally ``extra_norm_period``.
+
+    Raises:
+        ValueError: An unknown name, a missing or unknown key, or sizes that do not fit together.
+        TypeError: Neither a string nor a dict.
+    """
+    if isinstance(arch, str):
+        return _named(arch)
+    if not isinstance(arch, Mapping):
+        raise TypeError(f"arch must be one of {', '.join(ARCHS)} or a dict, got {arch!r}")
+    required, known = {"embed_dims", "depths", "num_heads"}, set(Arch._fields)
+    if not required <= set(arch) <= known:
+        raise ValueError(
+            f"arch must have the keys {sorted(required)} and may have 'extra_norm_period'; got {sorted(arch)}"
+        )
+    embed_dims, period = arch["embed_dims"], arch.get("extra_norm_period")
+    depths, num_heads = (_positive_ints(key, arch[key]) for key in ("depths", "num_heads"))
+    if not is_positive_int(embed_dims):
+        raise ValueError(f"arch['embed_dims'] must be a positive integer, got {embed_dims!r}")
+    if period is not None and not is_positive_int(period):
+        raise ValueError(f"arch['extra_norm_period'] must be a positive integer or None, got {period!r}")
+    if len(depths) != len(num_heads):
+        raise ValueError(f"arch: depths {depths} and num_heads {num_heads} must have one entry per stage each")
+    parsed = Arch(int(embed_dims), depths, num_heads, period)
+    for stage, (dims, heads) in enumerate(zip(parsed.stage_dims, num_heads, strict=True)):
+        if dims % heads:
+            raise ValueError(f"arch: the {dims} channels of stage {stage} do not divide into {heads} heads")
+    return parsed
+
+
+def is_positive_int(value: object) -> bool:
+    """Whether ``value`` is an integer above 0; bool does not count as one."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and value > 0
+
+
+def _named(name: str) -> Arch:
+    if name in ARCHS:
+        return ARCHS[name]
+    near = get_close_matches(name.lower(), ARCHS, n=1) or [full for full in ARCHS if full[:1] == name[:1].lower()]
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"unknown arch {name!r}: choose one of {', '.join(ARCHS)} or pass a dict{hint}")
+
+
+def _positive_ints(key: str, values: object) -> tuple[int, ...]:
+    if not isinstance(values, list | tuple) or not values or not all(map(is_positive_int, values)):
+        raise ValueError(f"arch[{key!r}] must be a list of positive integers, one per stage, got {values!r}")
+    return tuple(int(value) for value in values)

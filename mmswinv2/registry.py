@@ -1,0 +1,19 @@
+"""Child registries of MMEngine's roots, scope ``mmswinv2``.
+
+MMEngine imports this module by itself when a config names the scope, as in
+``type='mmswinv2.SwinTransformerV2'``, and then the modules listed as locations.
+"""
+
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
+from mmengine.registry import Registry
+
+MODELS = Registry("model", parent=MMENGINE_MODELS, scope="mmswinv2", locations=["mmswinv2.models"])
+HOOKS = Registry("hook", parent=MMENGINE_HOOKS, scope="mmswinv2", locations=["mmswinv2.engine"])
+OPTIM_WRAPPER_CONSTRUCTORS = Registry(
+    "optimizer wrapper constructor",
+    parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
+    scope="mmswinv2",
+    locations=["mmswinv2.engine"],
+)

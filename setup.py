@@ -1,0 +1,42 @@
+"""Metadata of the package. Tool settings are in pyproject.toml, the set-up for developers in the Makefile."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "mmswinv2/version.py").read_text()).group(1)
+
+setup(
+    name="mmswinv2",
+    version=VERSION,
+    description="Swin Transformer V2 for OpenMMLab: detection, segmentation, pretraining",
+    long_description=(HERE / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["mmswinv2", "mmswinv2.*"]),
+    # mmcv's compiled ops do not build against torch 2.14 and later, whose headers need C++20.
+    install_requires=["torch>=2.4,<2.14"],
+    # Both lines of OpenMMLab install the packages mmengine, mmcv, mmdet and mmseg, so each would
+    # overwrite the other: they are extras, and whoever has one already takes none.
+    extras_require={
+        "onedl": [
+            "onedl-mmengine==0.10.12",
+            "onedl-mmcv==2.3.6",
+            "onedl-mmdetection==3.5.1",
+            "onedl-mmsegmentation==1.4.2",
+        ],
+        "openmmlab": ["mmengine==0.10.7", "mmcv==2.1.0", "mmdet==3.3.0", "mmsegmentation==1.2.2"],
+        "dev": [
+            "torchvision",
+            "timm",
+            "transformers<5",
+            "safetensors",
+            "pytest",
+            "hypothesis",
+            "ruff",
+        ],
+    },
+)
