@@ -20,7 +20,7 @@ FOREIGN_KEYWORDS = {
     "use_abs_pos_embed": "Swin V2 has the log-CPB position bias alone; remove it",
     "act_cfg": _FIXED,
     "norm_cfg": _FIXED,
-    "pretrained": "give init_cfg=dict(type='Pretrained', checkpoint=...)",
+    "pretrained": "give init_cfg=dict(type='Pretrained', checkpoint=...), and model.pretrained=None if the model has it",
     "convert_weights": "it would permute Swin V2 weights wrongly; remove it",
     "pretrain_img_size": "give pretrained_window_sizes, or leave it to the checkpoint",
     "img_size": _ANY_SIZE,

@@ -33,7 +33,8 @@ class SwinTransformerV2(BaseModule):
             None: what a loaded checkpoint says, else ``window_size``. It is kept in the buffer
             ``pretrained_window_sizes`` (stages, 2) and so in every checkpoint.
         out_indices: Stages whose features are returned, ascending. Later stages are not computed and
-            their parameters not trained.
+            their parameters not trained. Name only what the neck or head reads: the norm of an unread
+            level gets no gradient, for which distributed training waits.
         drop_rate: Dropout on patches and on the outputs of attention and MLP, in [0, 1).
         attn_drop_rate: Dropout on attention weights, in [0, 1).
         drop_path_rate: Stochastic depth of the last block, rising linearly from 0, in [0, 1).
