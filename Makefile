@@ -22,12 +22,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install
 setup: $(STAMPS)/verified
 
 $(STAMPS)/venv:
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \
-	  { echo "Python 3.10 to 3.13 is needed, $(PYTHON) is $$($(PYTHON) --version 2>&1 || echo missing): make setup PYTHON=python3.11"; exit 1; }
-	@$(PYTHON) -c 'import venv, ensurepip' || \
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || \
+	  { echo "Python 3.10 to 3.13 is needed, $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo missing): make setup PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
 	  { echo "$(PYTHON) has no venv module: install it (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
 	@command -v g++ >/dev/null || \
 	  { echo "A C++ compiler is needed to build mmcv's ops: install g++ (Debian, Ubuntu: apt install g++)"; exit 1; }
+	@$(PYTHON) -c 'import sysconfig; open(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null || \
+	  { echo "$(PYTHON) has no headers, needed to build mmcv's ops: install them (Debian, Ubuntu: apt install python3-dev)"; exit 1; }
 	@echo "== set-up: about 15 minutes the first time, most of it compiling mmcv's ops"
 	$(PYTHON) -m venv $(VENV)
 	@mkdir -p $(STAMPS) && touch $@
@@ -50,6 +52,9 @@ $(STAMPS)/packages: $(STAMPS)/mmcv-$(MMCV) setup.py mmswinv2/version.py
 $(STAMPS)/verified: $(STAMPS)/packages mmswinv2/environment.py
 	$(BIN)/python -m mmswinv2.environment
 	@touch $@
+
+demo: setup
+	$(BIN)/python demo/run.py
 
 test: setup
 	$(BIN)/python -m pytest -q -m 'not full'

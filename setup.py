@@ -34,6 +34,7 @@ setup(
             "timm",
             "transformers<5",
             "safetensors",
+            "scikit-image",
             "pytest",
             "hypothesis",
             "ruff",

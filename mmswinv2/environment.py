@@ -13,7 +13,8 @@ import torch
 
 INSTALL_OPENMMLAB = "pip install 'mmswinv2[onedl]', or run `make setup`"
 REBUILD_MMCV = (
-    "with g++ installed: pip install --force-reinstall --no-deps --no-cache-dir --no-build-isolation onedl-mmcv==2.3.6"
+    "with g++ installed: pip install --force-reinstall --no-deps --no-cache-dir --no-build-isolation "
+    "onedl-mmcv==2.3.6 (mmcv==2.1.0 beside upstream's packages)"
 )
 PAIR_TORCHVISION = "install a matching pair: pip install torch===2.13.0 torchvision==0.28.0"
 FIRST_TOO_NEW_TORCH = (2, 14)
@@ -34,6 +35,7 @@ def find_faults() -> Iterator[str]:
     """Yields one sentence for each fault, cheapest checks first."""
     if torch_version() >= FIRST_TOO_NEW_TORCH:
         yield f"torch {torch.__version__} is too new for mmcv's compiled ops (they need < 2.14): {PAIR_TORCHVISION}"
+        return  # what else fails follows from it, and rebuilding mmcv would not mend it
     for package in ("mmengine", "mmcv"):
         if find_spec(package) is None:
             yield f"{package} is not installed: {INSTALL_OPENMMLAB}"
@@ -62,13 +64,25 @@ def import_fault(module: str) -> str | None:
     return None
 
 
+def package_state(package: str) -> str:
+    """Version of ``package``, or why there is none."""
+    if find_spec(package) is None:
+        return "not installed"
+    fault = import_fault(package)
+    return f"broken: {fault}" if fault else import_module(package).__version__
+
+
 def main() -> int:
     """Prints versions, then the faults; returns the exit status."""
-    for package in ("torch", "torchvision", "mmengine", "mmcv", "mmdet", "mmseg"):
-        fault = import_fault(package)
-        version = "broken or missing" if fault else import_module(package).__version__
-        print(f"{package:12} {version}")
-    faults = list(find_faults())
+    states = {name: package_state(name) for name in ("torch", "torchvision", "mmengine", "mmcv", "mmdet", "mmseg")}
+    for name, state in states.items():
+        print(f"{name:12} {state}")
+    # mmdet and mmseg break with what they stand on; with that sound, the fault is their own.
+    faults = list(find_faults()) or [
+        f"{name} does not import; install versions that belong together: {INSTALL_OPENMMLAB}"
+        for name in ("mmdet", "mmseg")
+        if states[name].startswith("broken")
+    ]
     print("\n".join(faults) if faults else "the packages work together")
     return len(faults) > 0
 

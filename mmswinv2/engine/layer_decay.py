@@ -4,15 +4,16 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS, OPTIMIZERS
 from torch import nn
 
+from ..models import SwinTransformerV2
 from ..registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 NO_DECAY = ("logit_scale", "cpb_mlp", "mask_token")
 PARAMWISE_KEYS = {"decay_rate", "custom_keys"}
+CUSTOM_MULTIPLIERS = {"lr_mult", "decay_mult"}
 
 
 def get_layer_id(name: str, depths: Sequence[int]) -> int:
@@ -61,22 +62,29 @@ class LayerDecayOptimWrapperConstructor:
         unknown = set(paramwise_cfg) - PARAMWISE_KEYS
         if unknown:
             raise ValueError(
-                f"optim_wrapper.paramwise_cfg has the unknown keys {sorted(unknown)}: LayerDecayOptimWrapperConstructor "
-                f"takes {sorted(PARAMWISE_KEYS)}; it finds the layers itself, and norms and biases never decay"
+                f"optim_wrapper.paramwise_cfg has the unknown keys {sorted(unknown)}; "
+                f"LayerDecayOptimWrapperConstructor takes {sorted(PARAMWISE_KEYS)}, finds the layers itself, "
+                "and lets norms and biases never decay"
             )
         self.decay_rate = paramwise_cfg.get("decay_rate", 1.0)
         if not 0 < self.decay_rate <= 1:
             raise ValueError(f"optim_wrapper.paramwise_cfg.decay_rate must lie in (0, 1], got {self.decay_rate!r}")
         self.custom_keys = paramwise_cfg.get("custom_keys", {})
+        for key, custom in self.custom_keys.items():
+            if not set(custom) <= CUSTOM_MULTIPLIERS:
+                raise ValueError(
+                    f"optim_wrapper.paramwise_cfg.custom_keys[{key!r}] is {custom!r}, "
+                    f"but takes {sorted(CUSTOM_MULTIPLIERS)} alone"
+                )
         self.wrapper_cfg = dict(optim_wrapper_cfg)
-        self.optimizer_cfg = dict(self.wrapper_cfg.pop("optimizer"))
+        self.optimizer_cfg = dict(self.wrapper_cfg.pop("optimizer", {}))
         for key in ("lr", "weight_decay"):
             if key not in self.optimizer_cfg:
                 raise ValueError(f"optim_wrapper.optimizer.{key} is missing: layer decay and groups scale it")
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """Builds the optimizer wrapper and prints its groups once."""
-        groups = self.param_groups(model.module if is_model_wrapper(model) else model)
+        groups = self.param_groups(model)
         print_log(describe(groups), logger="current")
         optimizer = OPTIMIZERS.build({**self.optimizer_cfg, "params": groups})
         return OPTIM_WRAPPERS.build({"type": "OptimWrapper", **self.wrapper_cfg, "optimizer": optimizer})
@@ -88,8 +96,9 @@ class LayerDecayOptimWrapperConstructor:
         for name, parameter in model.named_parameters():
             if parameter.requires_grad:
                 where, scale = scales.get(name, ("rest", 1.0))
-                lr_mult, decay_mult = self._custom_multipliers(name)
+                key, lr_mult, decay_mult = self._custom_multipliers(name)
                 decay = decay_mult if has_weight_decay(name, parameter) else 0.0
+                where = f"{where}_{key}" if key else where
                 members[where, scale * lr_mult, decay].append(parameter)
         lr, weight_decay = self.optimizer_cfg["lr"], self.optimizer_cfg["weight_decay"]
         return [
@@ -105,8 +114,6 @@ class LayerDecayOptimWrapperConstructor:
 
     def _layer_scales(self, model: nn.Module) -> Iterator[tuple[str, tuple[str, float]]]:
         """Pairs of (parameter name, (layer name, learning rate scale)) for every backbone in the model."""
-        from ..models import SwinTransformerV2  # here, not above: the registries import models and engine alike
-
         backbones = [(name, module) for name, module in model.named_modules() if isinstance(module, SwinTransformerV2)]
         if not backbones:
             raise ValueError(
@@ -120,10 +127,12 @@ class LayerDecayOptimWrapperConstructor:
                 full_name = f"{prefix}.{name}" if prefix else name
                 yield full_name, (f"layer_{layer}", self.decay_rate ** (sum(depths) + 1 - layer))
 
-    def _custom_multipliers(self, name: str) -> tuple[float, float]:
+    def _custom_multipliers(self, name: str) -> tuple[str, float, float]:
+        """The longest of ``custom_keys`` in a name, its ``lr_mult`` and ``decay_mult``; without one "", 1, 1."""
         matches = sorted((key for key in self.custom_keys if key in name), key=lambda key: (-len(key), key))
-        custom = self.custom_keys[matches[0]] if matches else {}
-        return custom.get("lr_mult", 1.0), custom.get("decay_mult", 1.0)
+        key = matches[0] if matches else ""
+        custom = self.custom_keys.get(key, {})
+        return key, custom.get("lr_mult", 1.0), custom.get("decay_mult", 1.0)
 
 
 def describe(groups: Sequence[dict]) -> str:

@@ -6,7 +6,8 @@ each run attend to itself. A window is then a cell of one row run and one column
 shape form at most 3 x 3 groups, and nearly all tokens lie in one of them.
 """
 
-from typing import Callable, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor

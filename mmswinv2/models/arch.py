@@ -80,7 +80,12 @@ def is_positive_int(value: object) -> bool:
 def _named(name: str) -> Arch:
     if name in ARCHS:
         return ARCHS[name]
-    near = get_close_matches(name.lower(), ARCHS, n=1) or [full for full in ARCHS if full[:1] == name[:1].lower()]
+    lowered = name.lower()
+    near = (
+        [full for full in ARCHS if full in lowered]  # swinv2_tiny
+        or [full for full in ARCHS if full[0] == lowered]  # t
+        or get_close_matches(lowered, ARCHS, n=1)
+    )
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise ValueError(f"unknown arch {name!r}: choose one of {', '.join(ARCHS)} or pass a dict{hint}")
 

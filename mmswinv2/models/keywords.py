@@ -20,7 +20,7 @@ FOREIGN_KEYWORDS = {
     "use_abs_pos_embed": "Swin V2 has the log-CPB position bias alone; remove it",
     "act_cfg": _FIXED,
     "norm_cfg": _FIXED,
-    "pretrained": "give init_cfg=dict(type='Pretrained', checkpoint=...), and model.pretrained=None if the model has it",
+    "pretrained": "give init_cfg=dict(type='Pretrained', checkpoint=...); model.pretrained, if there, is None",
     "convert_weights": "it would permute Swin V2 weights wrongly; remove it",
     "pretrain_img_size": "give pretrained_window_sizes, or leave it to the checkpoint",
     "img_size": _ANY_SIZE,
@@ -51,5 +51,7 @@ def reject_keywords(unknown: Iterable[str], known: Collection[str]) -> None:
         suggestion = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(known)}"
         lines.append(f"  {name}: {FOREIGN_KEYWORDS.get(name, suggestion)}")
     if any(name in FOREIGN_KEYWORDS for name in unknown):
-        lines.append("A config that inherits a Swin V1 backbone replaces its whole dict: backbone=dict(_delete_=True, ...)")
+        lines.append(
+            "A config that inherits a Swin V1 backbone replaces its whole dict: backbone=dict(_delete_=True, ...)"
+        )
     raise TypeError("SwinTransformerV2 has no such keyword:\n" + "\n".join(lines))

@@ -74,7 +74,7 @@ class SwinTransformerV2(BaseModule):
         for name, rate in rates.items():
             if not 0 <= rate < 1:
                 raise ValueError(f"{name} must lie in [0, 1), got {rate!r}")
-        if not isinstance(frozen_stages, int) or not -1 <= frozen_stages <= num_stages:
+        if type(frozen_stages) is not int or not -1 <= frozen_stages <= num_stages:
             raise ValueError(f"frozen_stages must be an integer from -1 to {num_stages}, got {frozen_stages!r}")
 
         self.in_channels = in_channels
@@ -189,7 +189,8 @@ class SwinTransformerV2(BaseModule):
         current = self.pretrained_window_sizes
         if stored.shape != current.shape or stored.is_floating_point() or bool((stored < 1).any()):
             raise ValueError(
-                f"pretrained_window_sizes in the checkpoint is no (h, w) for each of {len(current)} stages: {stored.tolist()}"
+                f"pretrained_window_sizes in the checkpoint is {stored.tolist()}, "
+                f"not a window (h, w) for each of the {len(current)} stages"
             )
         if self._explicit_pretrained_windows and stored.tolist() != current.tolist():
             raise ValueError(
@@ -201,7 +202,7 @@ class SwinTransformerV2(BaseModule):
 def _check_out_indices(out_indices: Sequence[int], num_stages: int) -> tuple[int, ...]:
     """Returns ``out_indices`` as a tuple if they are ascending stages, without repetition."""
     is_sequence = isinstance(out_indices, list | tuple) and len(out_indices) > 0
-    if not is_sequence or not all(isinstance(i, int) and 0 <= i < num_stages for i in out_indices):
+    if not is_sequence or not all(type(i) is int and 0 <= i < num_stages for i in out_indices):
         raise ValueError(f"out_indices must be stages from 0 to {num_stages - 1}, at least one, got {out_indices!r}")
     if list(out_indices) != sorted(set(out_indices)):
         raise ValueError(f"out_indices must ascend without repetition, got {out_indices!r}")

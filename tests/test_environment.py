@@ -1,0 +1,190 @@
+"""Packages that do not work together are named in one sentence with the mend; the metadata asks for ones that do."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from distutils.core import run_setup  # setuptools provides it where Python no longer does
+from pathlib import Path
+
+import mmcv
+import pytest
+import torch
+from setuptools import Distribution
+
+from mmswinv2 import environment
+from tests.support import ROOT
+
+OPENMMLAB = ("mmengine", "mmcv", "mmdet", "mmseg")
+
+
+@pytest.fixture
+def break_torchvision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Puts a torchvision first on the path whose import raises the line that it is given."""
+
+    def shadow(line: str) -> None:
+        (tmp_path / "torchvision").mkdir()
+        (tmp_path / "torchvision/__init__.py").write_text(line)
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(sys.modules, "torchvision", raising=False)
+
+    return shadow
+
+
+@pytest.fixture
+def mmcv_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder that stands for mmcv's own: its compiled ops are not there."""
+    monkeypatch.setattr(mmcv, "__path__", [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "mmcv._ext", raising=False)
+    return tmp_path
+
+
+def only_fault() -> str:
+    """The one sentence, as tools raise it."""
+    with pytest.raises(environment.BrokenEnvironmentError) as error:
+        environment.check_environment()
+    message = str(error.value)
+    assert "\n" not in message
+    return message
+
+
+def test_here_all_is_well():
+    environment.check_environment()
+
+
+def test_command_prints_versions_and_succeeds():
+    command = [sys.executable, "-W", "ignore", "-m", "mmswinv2.environment"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    versions = dict(line.split() for line in done.stdout.splitlines() if len(line.split()) == 2)
+    assert versions["torch"] == torch.__version__
+    assert versions["mmcv"] == mmcv.__version__
+    assert {"torchvision", "mmengine", "mmdet", "mmseg"} <= set(versions)
+    assert done.stdout.splitlines()[-1] == "the packages work together"
+
+
+def test_missing_compiled_ops(mmcv_folder):
+    fault = only_fault()
+    assert fault.startswith("mmcv has no working compiled ops (No module named 'mmcv._ext');")
+    assert "pip install --force-reinstall" in fault
+    assert "--no-build-isolation onedl-mmcv==" in fault
+
+
+def test_compiled_ops_of_another_torch(mmcv_folder):
+    (mmcv_folder / "_ext.py").write_text("raise ImportError('_ext.so: undefined symbol: _ZN3c10\\nmore')")
+    assert "no working compiled ops (_ext.so: undefined symbol: _ZN3c10); with g++" in only_fault()
+
+
+def test_torchvision_of_another_torch(break_torchvision):
+    break_torchvision("raise RuntimeError('operator torchvision::nms does not exist')")
+    assert only_fault() == (
+        f"torchvision does not fit torch {torch.__version__} (operator torchvision::nms does not exist); "
+        "install a matching pair: pip install torch===2.13.0 torchvision==0.28.0"
+    )
+
+
+def test_an_error_without_a_message_is_named_by_its_type(break_torchvision):
+    break_torchvision("raise OSError")
+    assert "(OSError)" in only_fault()
+
+
+@pytest.mark.parametrize("version", ["2.14.0", "2.14.1+cu130", "2.20.0a0+git1", "3.0.0"])
+def test_too_new_torch(monkeypatch, mmcv_folder, version):
+    """Told alone: mmcv's ops fail with it, and the advice to rebuild them would be wrong."""
+    monkeypatch.setattr(torch, "__version__", version)
+    assert only_fault() == (
+        f"torch {version} is too new for mmcv's compiled ops (they need < 2.14): "
+        "install a matching pair: pip install torch===2.13.0 torchvision==0.28.0"
+    )
+
+
+@pytest.mark.parametrize("version", ["2.4.0", "2.9.1+cpu", "2.13.0+cu130"])
+def test_torch_that_is_not_too_new(monkeypatch, version):
+    monkeypatch.setattr(torch, "__version__", version)
+    environment.check_environment()
+
+
+@pytest.mark.parametrize("missing", ["mmengine", "mmcv"])
+def test_missing_package(monkeypatch, missing):
+    find_spec = environment.find_spec
+    monkeypatch.setattr(environment, "find_spec", lambda name: None if name == missing else find_spec(name))
+    assert only_fault() == f"{missing} is not installed: pip install 'mmswinv2[onedl]', or run `make setup`"
+
+
+def test_command_fails_with_the_sentence(mmcv_folder, capsys):
+    assert environment.main() == 1
+    assert capsys.readouterr().out.splitlines()[-1].startswith("mmcv has no working compiled ops")
+
+
+@pytest.mark.parametrize("package", ["mmdet", "mmseg"])
+def test_command_fails_where_mmdet_or_mmseg_refuses_the_others(monkeypatch, capsys, package):
+    """As upstream's mmdet does beside mmcv 2.2: everything below it is sound."""
+    import_module = environment.import_module
+
+    def refuse(name: str) -> object:
+        assert name != package, "MMCV==2.2.0 is used but incompatible."
+        return import_module(name)
+
+    monkeypatch.setattr(environment, "import_module", refuse)
+    assert environment.main() == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert f"{package:12} broken: MMCV==2.2.0 is used but incompatible." in "\n".join(lines)
+    assert lines[-1] == (
+        f"{package} does not import; install versions that belong together: "
+        "pip install 'mmswinv2[onedl]', or run `make setup`"
+    )
+
+
+def test_command_does_not_need_both_mmdet_and_mmseg(monkeypatch, capsys):
+    """A detection user has no mmseg."""
+    find_spec = environment.find_spec
+    monkeypatch.setattr(environment, "find_spec", lambda name: None if name == "mmseg" else find_spec(name))
+    assert environment.main() == 0
+    assert re.search(r"^mmseg +not installed$", capsys.readouterr().out, re.MULTILINE)
+
+
+@pytest.fixture
+def metadata(monkeypatch: pytest.MonkeyPatch) -> Distribution:
+    """The package as setup.py describes it."""
+    monkeypatch.chdir(ROOT)  # as pip does: packages are looked for in the working directory
+    return run_setup("setup.py", stop_after="init")
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {re.match(r"[\w-]+", requirement)[0] for requirement in requirements}
+
+
+def test_plain_install_leaves_openmmlab_alone(metadata):
+    """Its two lines overwrite each other's files, and a user has one of them already."""
+    assert names(metadata.install_requires) == {"torch"}
+
+
+def test_extras_hold_one_line_of_openmmlab_each(metadata):
+    extras = metadata.extras_require
+    assert set(extras) == {"onedl", "openmmlab", "dev"}
+    assert names(extras["onedl"]) == {"onedl-mmengine", "onedl-mmcv", "onedl-mmdetection", "onedl-mmsegmentation"}
+    assert names(extras["openmmlab"]) == {"mmengine", "mmcv", "mmdet", "mmsegmentation"}
+    assert all("==" in requirement for requirement in extras["onedl"] + extras["openmmlab"])
+    assert {"pytest", "hypothesis", "ruff", "timm", "transformers", "torchvision", "safetensors"} <= names(
+        extras["dev"]
+    )
+    assert not {name for name in names(extras["dev"]) if name.startswith(("mm", "onedl"))}
+
+
+def test_only_the_package_is_installed(metadata):
+    """No top-level `tests` or `tools` in somebody's site-packages."""
+    assert {package.split(".")[0] for package in metadata.packages} == {"mmswinv2"}
+    assert {"mmswinv2.layers", "mmswinv2.models", "mmswinv2.engine"} <= set(metadata.packages)
+
+
+def test_versions_agree_wherever_they_are_written(metadata):
+    """Makefile, extras, torch's upper bound and the mends of error messages."""
+    makefile = dict(re.findall(r"^(\w+) := ([\d.]+)$", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert f"onedl-mmcv=={makefile['MMCV']}" in metadata.extras_require["onedl"]
+    assert f"onedl-mmcv=={makefile['MMCV']}" in environment.REBUILD_MMCV
+    assert f"torch==={makefile['TORCH']} torchvision=={makefile['TORCHVISION']}" in environment.PAIR_TORCHVISION
+    (upstream,) = [line for line in metadata.extras_require["openmmlab"] if line.startswith("mmcv==")]
+    assert upstream in environment.REBUILD_MMCV
+    major, minor = environment.FIRST_TOO_NEW_TORCH
+    assert f"<{major}.{minor}" in metadata.install_requires[0]
+    assert tuple(map(int, makefile["TORCH"].split(".")[:2])) < environment.FIRST_TOO_NEW_TORCH
