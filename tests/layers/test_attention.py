@@ -1,0 +1,156 @@
+"""Scaled cosine attention: the fused kernel is the paper's formula, in value, gradient and precision."""
+
+import math
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mmswinv2.layers import LogCPB, WindowAttention, attention, cosine_attention, cosine_attention_plain
+
+from .. import reference
+
+
+@pytest.fixture
+def inputs() -> SimpleNamespace:
+    """q, k, v of 7 windows with 3 heads and 20 tokens, a scale for each head, and offsets for the bias."""
+    q, k, v = (torch.randn(7, 3, 20, 8) * scale for scale in (3.0, 0.2, 2.0))
+    return SimpleNamespace(q=q, k=k, v=v, logit_scale=torch.tensor([0.5, 2.0, 3.4]).view(3, 1, 1))
+
+
+def bias_of(cpb: LogCPB) -> Tensor:
+    return cpb.bias((4, 5), torch.tensor([8, 8]))
+
+
+def test_by_hand() -> None:
+    """Two tokens, one head: keys along q and against it, temperature 1/2, bias 1 on the second."""
+    q = torch.tensor([[3.0, 0.0], [3.0, 0.0]]).view(1, 1, 2, 2)
+    k = torch.tensor([[5.0, 0.0], [-0.1, 0.0]]).view(1, 1, 2, 2)
+    v = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).view(1, 1, 2, 2)
+    bias = torch.tensor([[0.0, 1.0], [0.0, 1.0]]).view(1, 2, 2)
+    first = 1 / (1 + math.exp(-2 + 1 - 2))  # softmax of the logits 2 and -2 + 1
+    expected = torch.tensor([[first, 1 - first], [first, 1 - first]]).view(1, 1, 2, 2)
+    for function in (cosine_attention, cosine_attention_plain):
+        actual = function(q, k, v, torch.tensor([math.log(2.0)]).view(1, 1, 1), bias)
+        torch.testing.assert_close(actual, expected, atol=1e-6, rtol=0)
+
+
+def test_fused_and_plain_agree_forward_and_backward(inputs: SimpleNamespace) -> None:
+    """Also in the gradients of the scale and of the meta network behind the bias."""
+    cpb = reference.randomize_(LogCPB(num_heads=3))
+    leaves = [tensor.requires_grad_() for tensor in (inputs.q, inputs.k, inputs.v, inputs.logit_scale)]
+    leaves += list(cpb.parameters())
+    weights = torch.randn_like(inputs.v)
+    results = []
+    for function in (cosine_attention, cosine_attention_plain):
+        out = function(inputs.q, inputs.k, inputs.v, inputs.logit_scale, bias_of(cpb))
+        results.append([out, *torch.autograd.grad((out * weights).sum(), leaves)])
+    for fused, plain in zip(*results, strict=True):
+        assert plain.abs().max() > 0
+        torch.testing.assert_close(fused, plain, atol=1e-5 * max(1.0, plain.abs().max().item()), rtol=0)
+
+
+@pytest.mark.parametrize("function", [cosine_attention, cosine_attention_plain])
+def test_scale_is_clamped_at_one_hundred(inputs: SimpleNamespace, function: Callable) -> None:
+    """Above log(100) the scale has no effect and no gradient; below it has both."""
+    bias = bias_of(LogCPB(3)).detach()
+
+    def run(value: float) -> tuple[Tensor, Tensor]:
+        scale = torch.full((3, 1, 1), value, requires_grad=True)
+        out = function(inputs.q, inputs.k, inputs.v, scale, bias)
+        return out.detach(), torch.autograd.grad(out.square().sum(), scale)[0]
+
+    limit, _ = run(math.log(100.0))
+    above, gradient = run(9.0)
+    assert torch.equal(above, limit)
+    assert not gradient.any()
+    below, gradient = run(4.0)
+    assert not torch.equal(below, limit)
+    assert gradient.all()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast_leaves_the_logits_in_float32(inputs: SimpleNamespace, dtype: torch.dtype) -> None:
+    """At the clamped scale logits reach 116, where bfloat16 is spaced by 0.5: 1e-3 holds in float32 only."""
+    cpb = reference.randomize_(LogCPB(num_heads=3))
+    scale = torch.full((3, 1, 1), 9.0)
+    expected = cosine_attention_plain(inputs.q, inputs.k, inputs.v, scale, bias_of(cpb))
+    with torch.autocast("cpu", dtype):
+        fused = cosine_attention(inputs.q, inputs.k, inputs.v, scale, bias_of(cpb))
+        plain = cosine_attention_plain(inputs.q, inputs.k, inputs.v, scale, bias_of(cpb))
+    torch.testing.assert_close(fused, expected, atol=1e-3, rtol=0)
+    torch.testing.assert_close(plain, expected, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_low_precision_inputs_are_rounded_once_only(inputs: SimpleNamespace, dtype: torch.dtype) -> None:
+    """The result is the float32 one in the dtype of v, whatever happens between."""
+    q, k, v = (tensor.to(dtype) for tensor in (inputs.q, inputs.k, inputs.v))
+    scale, bias = torch.full((3, 1, 1), 9.0), bias_of(LogCPB(3)).detach()
+    exact = cosine_attention_plain(q.float(), k.float(), v.float(), scale, bias)
+    for function in (cosine_attention, cosine_attention_plain):
+        out = function(q, k, v, scale, bias)
+        assert out.dtype == dtype
+        torch.testing.assert_close(out.float(), exact, atol=1e-5, rtol=torch.finfo(dtype).eps)
+
+
+def test_many_windows_are_split_for_the_kernel(inputs: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA kernels take at most 65535 windows a call: 7 windows at a limit of 3 are calls of 3, 3 and 1."""
+    cpb = reference.randomize_(LogCPB(num_heads=3))
+    whole = cosine_attention(inputs.q, inputs.k, inputs.v, inputs.logit_scale, bias_of(cpb))
+    sizes = []
+    kernel = F.scaled_dot_product_attention
+
+    def spy(q: Tensor, *args: Tensor, **kwargs: object) -> Tensor:
+        sizes.append(q.size(0))
+        return kernel(q, *args, **kwargs)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", spy)
+    assert attention.MAX_SDPA_BATCH == 65535
+    monkeypatch.setattr(attention, "MAX_SDPA_BATCH", 3)
+    split = cosine_attention(inputs.q, inputs.k, inputs.v, inputs.logit_scale, bias_of(cpb))
+    assert sizes == [3, 3, 1]
+    torch.testing.assert_close(split, whole, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (2, 3)])
+@pytest.mark.parametrize("size", [(4, 6), (9, 20), (3, 13), (1, 7), (1, 1)])
+def test_module_is_the_official_window_attention(size: tuple[int, int], shift: tuple[int, int]) -> None:
+    """Non-square windows on maps of any size, against pad, roll and mask in float64."""
+    window, pretrained = (4, 6), (8, 12)
+    module = reference.randomize_(WindowAttention(24, 3, window, shift))
+    x = torch.randn(2, *size, 24)
+    params = {name: tensor.double() for name, tensor in module.state_dict().items()}
+    expected = reference.attention(x.double(), params, window, shift, pretrained)
+    actual = module(x, torch.tensor(pretrained))
+    torch.testing.assert_close(actual.double(), expected, atol=1e-5, rtol=0)
+
+
+def test_dropout_is_on_in_training_only() -> None:
+    module = reference.randomize_(WindowAttention(24, 3, (4, 4), attn_drop_rate=0.5))
+    x, pretrained = torch.randn(1, 8, 8, 24), torch.tensor([4, 4])
+    assert not torch.equal(module(x, pretrained), module(x, pretrained))
+    module.eval()
+    without = reference.randomize_(WindowAttention(24, 3, (4, 4)))
+    without.load_state_dict(module.state_dict())
+    assert torch.equal(module(x, pretrained), without(x, pretrained))
+
+
+def test_initial_values_are_the_official_ones() -> None:
+    """Scale 10 for every head; q and v have a bias, k has none (its parameter does not exist)."""
+    module = WindowAttention(24, 3, (4, 4))
+    torch.testing.assert_close(module.logit_scale.detach(), torch.full((3, 1, 1), 10.0).log())
+    assert {name for name, _ in module.named_parameters()} == {
+        "q_bias",
+        "v_bias",
+        "logit_scale",
+        "qkv.weight",
+        "cpb_mlp.0.weight",
+        "cpb_mlp.0.bias",
+        "cpb_mlp.2.weight",
+        "proj.weight",
+        "proj.bias",
+    }

@@ -1,0 +1,85 @@
+"""Windows cut to the map are the padded, rolled and masked windows of the official release."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from mmswinv2.layers import axis_runs, map_windows
+
+from .. import reference
+
+
+@st.composite
+def axes(draw: st.DrawFn, max_size: int = 30) -> tuple[int, int, int]:
+    """Size, window and shift of an axis, sizes above and below the window."""
+    window = draw(st.integers(1, 9))
+    return draw(st.integers(1, max_size)), window, draw(st.integers(0, window - 1))
+
+
+@settings(deadline=None, derandomize=True, max_examples=300)
+@given(axes())
+def test_axis_runs_cut_the_axis_at_the_window_grid(axis: tuple[int, int, int]) -> None:
+    """Runs cover the axis in order and join two tokens exactly when the grid does."""
+    covered = []
+    for start, count, length in axis_runs(*axis):
+        covered += [(start + i * length, start + (i + 1) * length) for i in range(count)]
+    runs = reference.grid_runs(*axis).tolist()
+    size = axis[0]
+    expected = [0, *(t for t in range(1, size) if runs[t] != runs[t - 1]), size]
+    assert covered == list(pairwise(expected))
+    assert len(axis_runs(*axis)) <= 3
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(axes(), axes())
+def test_each_window_gets_its_own_tokens_and_they_return_to_their_place(
+    rows: tuple[int, int, int], columns: tuple[int, int, int]
+) -> None:
+    """A function that sums its window, so that one token too many or too few shows; checked against the grid itself."""
+    x = torch.randint(1, 1000, (2, rows[0], columns[0], 3)).double()
+    _, window, shift = zip(rows, columns, strict=True)
+
+    def add_window_sum(windows: Tensor, cell: tuple[int, int]) -> Tensor:
+        assert windows.shape[1:] == (cell[0] * cell[1], 3)
+        return torch.cat([windows, windows.sum(1, keepdim=True).expand_as(windows)], dim=-1)
+
+    out = map_windows(x, window, shift, add_window_sum)
+    assert torch.equal(out[..., :3], x)
+    row_runs, column_runs = (reference.grid_runs(*axis) for axis in (rows, columns))
+    together = row_runs[:, None, None, None] == row_runs[None, None, :, None]
+    together = together & (column_runs[None, :, None, None] == column_runs[None, None, None, :])  # (H, W, H, W)
+    assert torch.equal(out[..., 3:], torch.einsum("hwyx,byxc->bhwc", together.double(), x))
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(axes(), axes())
+def test_same_windows_as_pad_roll_and_mask(rows: tuple[int, int, int], columns: tuple[int, int, int]) -> None:
+    """Mean of each window, with what the mask forbids and the padding left out."""
+    x = torch.randn(2, rows[0], columns[0], 3, dtype=torch.float64)
+    _, window, shift = zip(rows, columns, strict=True)
+
+    def masked_mean(windows: Tensor, labels: Tensor) -> Tensor:
+        together = (labels[:, :, None] == labels[:, None, :]).to(windows.dtype)  # (windows, N, N)
+        return together / together.sum(-1, keepdim=True) @ windows
+
+    actual = map_windows(x, window, shift, lambda windows, _: windows.mean(1, keepdim=True).expand_as(windows))
+    expected = reference.in_windows(x, window, shift, masked_mean)
+    torch.testing.assert_close(actual, expected, atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("size", [16, 25, 50])
+def test_a_map_is_cut_into_at_most_nine_groups(size: int) -> None:
+    """The speed of the cut windows rests on few calls for many windows."""
+    groups = []
+
+    def note(windows: Tensor, cell: tuple[int, int]) -> Tensor:
+        groups.append(windows.size(0) * cell[0] * cell[1])
+        return windows
+
+    map_windows(torch.zeros(1, size, size, 1), (4, 4), (2, 2), note)
+    assert len(groups) <= 9
+    assert sum(groups) == size * size  # no token twice, none of padding
