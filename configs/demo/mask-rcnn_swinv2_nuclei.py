@@ -46,6 +46,6 @@ optim_wrapper = dict(
 )
 default_hooks = dict(
     logger=dict(interval=20),
-    checkpoint=dict(by_epoch=False, interval=100, max_keep_ckpts=1, save_best=None),
+    checkpoint=dict(by_epoch=False, interval=100, max_keep_ckpts=2, save_best=None),
 )
 log_processor = dict(by_epoch=False, window_size=20)

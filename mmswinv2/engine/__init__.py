@@ -1,5 +1,6 @@
 """Training machinery: optimizer groups and checks before a run."""
 
 from .layer_decay import LayerDecayOptimWrapperConstructor
+from .preflight import ConfigError, DataCheckHook
 
-__all__ = ["LayerDecayOptimWrapperConstructor"]
+__all__ = ["ConfigError", "DataCheckHook", "LayerDecayOptimWrapperConstructor"]

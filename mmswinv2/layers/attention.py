@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .position_bias import LogCPB, cell_bias
+from .precision import without_autocast
 from .windows import map_windows
 
 MAX_LOGIT_SCALE = math.log(100.0)  # 1 / tau: the paper keeps the temperature tau above 0.01
@@ -24,7 +25,7 @@ def cosine_attention_plain(q: Tensor, k: Tensor, v: Tensor, logit_scale: Tensor,
     Returns:
         (n, heads, N, d) in the dtype of ``v``.
     """
-    with torch.autocast(q.device.type, enabled=False):
+    with without_autocast(q.device):
         cosine = F.normalize(q.float(), dim=-1) @ F.normalize(k.float(), dim=-1).transpose(-2, -1)
         tau = 1 / logit_scale.float().clamp(max=MAX_LOGIT_SCALE).exp()
         return ((cosine / tau + bias).softmax(dim=-1) @ v.float()).to(v.dtype)
@@ -38,7 +39,7 @@ def cosine_attention(
     Logits reach 100 + 16, where bfloat16 is spaced by 0.5. Under autocast the kernel would cast its
     inputs down, so autocast is off around it and everything enters in float32.
     """
-    with torch.autocast(q.device.type, enabled=False):
+    with without_autocast(q.device):
         scale = logit_scale.float().clamp(max=MAX_LOGIT_SCALE).exp()
         q = F.normalize(q.float(), dim=-1) * scale
         k = F.normalize(k.float(), dim=-1)

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .precision import without_autocast
+
 # Offsets are scaled to [-8, 8] over the pretrained window before the logarithm. Going from window 8
 # to 16 then reaches log(1 + 8 * 15 / 7) / log(1 + 8) - 1 = 0.32 past the trained range, where linear
 # coordinates would reach 15 / 7 - 1 = 1.14 past it.
@@ -104,7 +106,7 @@ class LogCPB(nn.Sequential):
     def evaluate(self, coordinates: Tensor) -> Tensor:
         """The meta network, (..., 2) -> (..., heads), squashed to (0, 16) as in the released code."""
         first, _, last = self
-        with torch.autocast(coordinates.device.type, enabled=False):
+        with without_autocast(coordinates.device):
             hidden = F.relu(F.linear(coordinates, first.weight.float(), first.bias.float()))
             return BIAS_RANGE * torch.sigmoid(F.linear(hidden, last.weight.float()))
 

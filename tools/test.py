@@ -1,0 +1,123 @@
+#!/usr/bin/env python
+"""Evaluates a checkpoint on the config's test data.
+
+python tools/test.py CONFIG CHECKPOINT [--work-dir D] [--show-dir D] [--out F] [--tta] [--cfg-options KEY=VALUE ...]
+"""
+
+import argparse
+import os
+from copy import deepcopy
+
+from command_line import add_options, build_runner, check_file, explained, require, run, run_config
+from mmengine.config import Config, ConfigDict
+
+from mmswinv2.engine.preflight import ConfigError
+
+
+def main() -> None:
+    """Reads the options, checks everything, tests."""
+    args = parse_args()
+    check_file(args.checkpoint, "checkpoint")
+    cfg = run_config(args)
+    cfg.load_from = args.checkpoint
+    require(cfg, "model", "test_dataloader", "test_evaluator", "test_cfg")
+    if args.show or args.show_dir:
+        enable_visualization(cfg, args)
+    if args.tta:
+        enable_tta(cfg)
+    if args.out:
+        enable_dump(cfg, args.out)
+    explained(lambda: build_runner(cfg, ("test_dataloader",)).test(), cfg)
+
+
+def parse_args() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Evaluate a checkpoint.")
+    parser.add_argument("config", help="config file")
+    parser.add_argument("checkpoint", help="checkpoint file")
+    add_options(parser)
+    parser.add_argument(
+        "--out",
+        help="keep the predictions: a .pkl file for detection and classification; for segmentation a folder of label "
+        "maps, numbered as the data set's own (from 1 where it has reduce_zero_label)",
+    )
+    parser.add_argument("--show", action="store_true", help="show predictions in a window")
+    parser.add_argument("--show-dir", help="folder for pictures of the predictions")
+    parser.add_argument("--wait-time", type=float, default=2, help="seconds that --show shows a picture")
+    parser.add_argument("--tta", action="store_true", help="test time augmentation: tta_model and tta_pipeline")
+    return parser.parse_args()
+
+
+def enable_visualization(cfg: Config, args: argparse.Namespace) -> None:
+    """Turns the config's visualization hook on."""
+    hook = cfg.get("default_hooks", {}).get("visualization")
+    if hook is None:
+        raise ConfigError(
+            "--show and --show-dir need the visualization hook: in the config, "
+            "default_hooks=dict(visualization=dict(type='DetVisualizationHook')), SegVisualizationHook for segmentation"
+        )
+    hook.draw = True
+    if args.show:
+        hook.show = True
+        hook.wait_time = args.wait_time
+    if args.show_dir and cfg.default_scope == "mmdet":
+        # MMDetection joins the folder to the run's own anew at every image; only an absolute one stays what it is.
+        hook.test_out_dir = os.path.abspath(args.show_dir)
+    elif args.show_dir:
+        cfg.visualizer.save_dir = args.show_dir
+
+
+def enable_tta(cfg: Config) -> None:
+    """Puts the model under the config's ``tta_model`` and the data under its ``tta_pipeline``."""
+    if cfg.default_scope == "mmdet":
+        if cfg.model.get("roi_head", {}).get("mask_head"):
+            raise ConfigError(
+                "--tta: MMDetection cannot merge masks. Test boxes alone, with "
+                "--cfg-options model.roi_head.mask_head=None test_evaluator.metric=bbox"
+            )
+        cfg.setdefault("tta_model", default_det_tta_model())
+        cfg.setdefault("tta_pipeline", default_det_tta_pipeline(innermost(cfg.test_dataloader.dataset)))
+    for name in ("tta_model", "tta_pipeline"):
+        if name not in cfg:
+            raise ConfigError(f"--tta needs {name} in the config")
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    innermost(cfg.test_dataloader.dataset).pipeline = cfg.tta_pipeline
+
+
+def default_det_tta_model() -> ConfigDict:
+    """MMDetection's: boxes of all views merged by non-maximum suppression."""
+    return ConfigDict(type="DetTTAModel", tta_cfg=dict(nms=dict(type="nms", iou_threshold=0.5), max_per_img=100))
+
+
+def default_det_tta_pipeline(dataset: ConfigDict) -> list[dict]:
+    """MMDetection's: the test pipeline with and without a horizontal flip."""
+    meta_keys = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "flip", "flip_direction")
+    views = [
+        [dict(type="RandomFlip", prob=1.0), dict(type="RandomFlip", prob=0.0)],
+        [dict(type="PackDetInputs", meta_keys=meta_keys)],
+    ]
+    return [*deepcopy(dataset.pipeline[:-1]), dict(type="TestTimeAug", transforms=views)]
+
+
+def innermost(dataset: ConfigDict) -> ConfigDict:
+    """The data set inside its wrappers."""
+    while "dataset" in dataset:
+        dataset = dataset.dataset
+    return dataset
+
+
+def enable_dump(cfg: Config, out: str) -> None:
+    """Lets the evaluator keep the predictions in ``out``."""
+    evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+    if cfg.default_scope == "mmseg":
+        for evaluator in evaluators:
+            evaluator.update(output_dir=out, keep_results=True)
+        return
+    if not out.endswith((".pkl", ".pickle")):
+        raise ConfigError(f"--out takes a .pkl file for this config, got {out}")
+    dump = "mmdet.DumpDetResults" if cfg.default_scope == "mmdet" else "DumpResults"
+    cfg.test_evaluator = [*evaluators, dict(type=dump, out_file_path=out)]
+
+
+if __name__ == "__main__":
+    run(main)
