@@ -214,6 +214,13 @@ def test_class_names_that_the_file_lacks(detection: Config, root: Path) -> None:
     assert "'fluorescence-nucleus'" in str(error.value) and "'Fluorescence-Nucleus'" in str(error.value)
 
 
+def test_class_names_in_another_order(detection: Config, root: Path) -> None:
+    """MMDetection numbers classes in the file's order, so another order in the config swaps their names."""
+    edit_json(root / TRAIN_JSON, lambda content: content["categories"].reverse())
+    with pytest.raises(ConfigError, match=r"another order.*classes=\('histology-nucleus', 'fluorescence-nucleus'\)"):
+        check_config(detection)
+
+
 def test_classes_default_to_those_of_the_data_set_class(detection: Config) -> None:
     """Without metainfo a CocoDataset asks for COCO's 80 names, a common slip with one's own file."""
     del detection.train_dataloader.dataset.dataset["metainfo"]

@@ -94,6 +94,12 @@ def _check_categories(categories: list[dict], where: str, classes: Sequence[str]
             f"The file's categories are {', '.join(map(repr, sorted(names)[:20]))}{' ...' if len(names) > 20 else ''}. "
             "Set dataset.metainfo=dict(classes=(...)) to the file's names, spelt alike"
         )
+    order = [category["name"] for category in categories if category["name"] in classes]
+    if order != list(classes):
+        raise ConfigError(
+            f"{where} lists its categories in another order than the data set its classes; MMDetection numbers them in "
+            f"the file's order, so names would be swapped. Set dataset.metainfo=dict(classes={tuple(order)!r})"
+        )
 
 
 def _check_references(content: dict, where: str) -> None:
