@@ -1,4 +1,4 @@
-# demo/nuclei: nuclei under the microscope, half of them narrower than 17 px. Images are enlarged: 256 px to about 512.
+# demo/nuclei: nuclei under the microscope, half of them narrower than 17 px. Images are enlarged: 256 px to 448.
 dataset_type = "CocoDataset"
 data_root = "demo/nuclei/"
 metainfo = dict(classes=("fluorescence-nucleus", "histology-nucleus"), palette=[(0, 190, 255), (255, 205, 0)])
@@ -6,16 +6,16 @@ metainfo = dict(classes=("fluorescence-nucleus", "histology-nucleus"), palette=[
 train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations", with_bbox=True, with_mask=True),
-    dict(type="RandomResize", scale=(512, 512), ratio_range=(0.6, 1.4), keep_ratio=True),
+    dict(type="RandomResize", scale=(384, 384), ratio_range=(0.65, 1.5), keep_ratio=True),
+    dict(type="YOLOXHSVRandomAug"),
     dict(type="RandomCrop", crop_size=(256, 256)),
     dict(type="RandomFlip", prob=[0.25, 0.25, 0.25], direction=["horizontal", "vertical", "diagonal"]),
-    dict(type="PhotoMetricDistortion"),
     dict(type="FilterAnnotations", min_gt_bbox_wh=(2, 2)),
     dict(type="PackDetInputs"),
 ]
 test_pipeline = [
     dict(type="LoadImageFromFile"),
-    dict(type="Resize", scale=(512, 512), keep_ratio=True),
+    dict(type="Resize", scale=(448, 448), keep_ratio=True),
     dict(type="LoadAnnotations", with_bbox=True, with_mask=True),
     dict(type="PackDetInputs", meta_keys=("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")),
 ]

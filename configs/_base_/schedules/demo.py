@@ -1,0 +1,21 @@
+# A small model from scratch in minutes: AdamW, warm-up, cosine to a hundredth.
+#
+# The zero-initialised gains of the residual post-norms must grow before the blocks take part: with the learning rate of
+# the rest they were still at 0.01 after 780 iterations, with ten times as much at 0.1.
+max_iters = 800
+train_cfg = dict(type="IterBasedTrainLoop", max_iters=max_iters, val_interval=max_iters)
+val_cfg = dict(type="ValLoop")
+test_cfg = dict(type="TestLoop")
+
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.02, by_epoch=False, begin=0, end=60),
+    dict(type="CosineAnnealingLR", by_epoch=False, begin=60, end=max_iters, eta_min_ratio=0.01),
+]
+
+optim_wrapper = dict(
+    type="OptimWrapper",
+    constructor="mmswinv2.LayerDecayOptimWrapperConstructor",
+    paramwise_cfg=dict(custom_keys={".norm1.": dict(lr_mult=10), ".norm2.": dict(lr_mult=10)}),
+    optimizer=dict(type="AdamW", lr=2e-3, weight_decay=0.05),
+    clip_grad=dict(max_norm=35.0),
+)
