@@ -11,13 +11,15 @@ norm_cfg = dict(type="GN", num_groups=8, requires_grad=True)
 model = dict(
     data_preprocessor=dict(size=(192, 192)),
     backbone=dict(
-        arch=dict(_delete_=True, embed_dims=48, depths=(2, 2, 4, 2), num_heads=(2, 4, 8, 16)),
+        arch=dict(_delete_=True, embed_dims=64, depths=(2, 2, 4), num_heads=(2, 4, 8)),
         window_size=8,
         drop_path_rate=0.0,
+        out_indices=(0, 1, 2),
     ),
     decode_head=dict(
-        in_channels=[48, 96, 192, 384],
-        channels=64,
+        in_channels=[64, 128, 256],
+        in_index=[0, 1, 2],
+        channels=80,
         num_classes=3,
         norm_cfg=norm_cfg,
         loss_decode=[
@@ -25,8 +27,16 @@ model = dict(
             dict(type="DiceLoss", loss_name="loss_dice", loss_weight=1.0),
         ],
     ),
-    auxiliary_head=dict(in_channels=192, channels=32, num_classes=3, norm_cfg=norm_cfg),
+    auxiliary_head=dict(in_channels=256, channels=32, num_classes=3, norm_cfg=norm_cfg),
 )
+
+# 500 iterations instead of the 800 of the schedule
+max_iters = 500
+train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.02, by_epoch=False, begin=0, end=50),
+    dict(type="CosineAnnealingLR", by_epoch=False, begin=50, end=max_iters, eta_min_ratio=0.01),
+]
 
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),
