@@ -30,8 +30,8 @@ model = dict(
     auxiliary_head=dict(in_channels=256, channels=32, num_classes=3, norm_cfg=norm_cfg),
 )
 
-# 500 iterations instead of the 800 of the schedule
-max_iters = 500
+# 400 iterations instead of the 660 of the schedule
+max_iters = 400
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.02, by_epoch=False, begin=0, end=50),

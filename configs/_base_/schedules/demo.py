@@ -2,7 +2,7 @@
 #
 # The zero-initialised gains of the residual post-norms must grow before the blocks take part: with the learning rate of
 # the rest they were still at 0.01 after 780 iterations, with ten times as much at 0.1.
-max_iters = 800
+max_iters = 660
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=max_iters, val_interval=max_iters)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
