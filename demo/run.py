@@ -73,10 +73,12 @@ def run_segmentation(work_dir: Path, seed: int) -> dict[str, Scores]:
 
 def train(config: Path, work_dir: Path, seed: int) -> tuple[Path, Path]:
     """Trains, or goes on where an interrupted training stopped; returns the untrained and trained checkpoints."""
-    trained = work_dir / f"iter_{Config.fromfile(config).train_cfg.max_iters}.pth"
+    iterations = Config.fromfile(config).train_cfg.max_iters
+    trained = work_dir / f"iter_{iterations}.pth"
     if not trained.exists():
         start = time.time()
-        run_tool("train.py", config, "--work-dir", work_dir, "--resume", "--cfg-options", f"randomness.seed={seed}")
+        options = [f"randomness.seed={seed}", f"train_cfg.val_begin={iterations + 1}"]  # tested below, once
+        run_tool("train.py", config, "--work-dir", work_dir, "--resume", "--cfg-options", *options)
         print(f"== {work_dir.name}: trained in {(time.time() - start) / 60:.1f} min")
     untrained = work_dir / "untrained.pth"
     if not untrained.exists():
