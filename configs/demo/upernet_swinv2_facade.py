@@ -1,0 +1,46 @@
+# UPerNet with a small SwinV2 from scratch on street photographs: one to two hours on one CPU core.
+_base_ = [
+    "../_base_/models/upernet_swinv2.py",
+    "../_base_/datasets/facade_semantic.py",
+    "../_base_/schedules/demo.py",
+    "../_base_/runtime/mmseg.py",
+]
+
+# Group norm, since the pooled maps of a batch of 4 have too few values for batch norm.
+norm_cfg = dict(type="GN", num_groups=8, requires_grad=True)
+model = dict(
+    data_preprocessor=dict(size=(256, 256)),
+    backbone=dict(
+        arch=dict(_delete_=True, embed_dims=64, depths=(2, 2, 4, 2), num_heads=(2, 4, 8, 16)),
+        window_size=8,
+        drop_path_rate=0.0,
+    ),
+    decode_head=dict(
+        in_channels=[64, 128, 256, 512],
+        channels=80,
+        num_classes=10,
+        norm_cfg=norm_cfg,
+        loss_decode=[
+            dict(type="CrossEntropyLoss", loss_name="loss_ce", loss_weight=1.0),
+            dict(type="DiceLoss", loss_name="loss_dice", loss_weight=1.0),
+        ],
+    ),
+    auxiliary_head=dict(in_channels=256, channels=32, num_classes=10, norm_cfg=norm_cfg),
+)
+
+# 3000 iterations of 4 images = 48 times each of the 249
+max_iters = 3000
+train_cfg = dict(max_iters=max_iters, val_interval=1000)
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.02, by_epoch=False, begin=0, end=100),
+    dict(type="CosineAnnealingLR", by_epoch=False, begin=100, end=max_iters, eta_min_ratio=0.01),
+]
+
+default_hooks = dict(
+    timer=dict(type="IterTimerHook"),
+    logger=dict(type="LoggerHook", interval=20, log_metric_by_epoch=False),
+    param_scheduler=dict(type="ParamSchedulerHook"),
+    checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=250, max_keep_ckpts=2),
+    sampler_seed=dict(type="DistSamplerSeedHook"),
+    visualization=dict(type="SegVisualizationHook"),
+)
