@@ -17,8 +17,9 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["mmswinv2", "mmswinv2.*"]),
-    # mmcv's compiled ops do not build against torch 2.14 and later, whose headers need C++20.
-    install_requires=["torch>=2.4,<2.14"],
+    # Before torch 2.6 its safe reader of checkpoints had a hole (CVE-2025-32434). mmcv's compiled ops do not build
+    # against torch 2.14 and later, whose headers need C++20.
+    install_requires=["torch>=2.6,<2.14", "huggingface_hub>=0.26", "safetensors>=0.4"],
     # Both lines of OpenMMLab install the packages mmengine, mmcv, mmdet and mmseg, so each would
     # overwrite the other: they are extras, and whoever has one already takes none.
     extras_require={
@@ -33,7 +34,6 @@ setup(
             "torchvision",
             "timm",
             "transformers<5",
-            "safetensors",
             "scikit-image",
             "pytest",
             "hypothesis",

@@ -9,6 +9,8 @@ from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.registry import Registry
 
+from .checkpoint.mmengine_loaders import register_loaders
+
 MODELS = Registry("model", parent=MMENGINE_MODELS, scope="mmswinv2", locations=["mmswinv2.models"])
 HOOKS = Registry("hook", parent=MMENGINE_HOOKS, scope="mmswinv2", locations=["mmswinv2.engine"])
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
@@ -17,3 +19,6 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     scope="mmswinv2",
     locations=["mmswinv2.engine"],
 )
+
+# Here, because MMEngine imports this module before it reads a checkpoint for a model of this scope.
+register_loaders()

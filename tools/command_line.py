@@ -91,7 +91,7 @@ def require(cfg: Config, *names: str) -> None:
 
 
 def build_runner(cfg: Config, loaders: tuple[str, ...]) -> Runner:
-    """Checks the config and builds its runner, with a hook that checks the data before the first iteration.
+    """Checks the config and builds its runner, with hooks that check data and weights before the first iteration.
 
     Args:
         cfg: A whole config with ``work_dir``.
@@ -102,9 +102,9 @@ def build_runner(cfg: Config, loaders: tuple[str, ...]) -> Runner:
     check_work_dir(cfg.work_dir)
     if is_main_process():
         check_config(cfg, loaders)
-    check = dict(type="mmswinv2.DataCheckHook")
+    checks = [dict(type="mmswinv2.DataCheckHook"), dict(type="mmswinv2.WeightsCheckHook")]
     hooks = cfg.get("custom_hooks") or []
-    cfg.custom_hooks = hooks if check in hooks else [*hooks, check]  # a dumped config has it already
+    cfg.custom_hooks = [*hooks, *(check for check in checks if check not in hooks)]  # a dumped config has them already
     if cfg.get("default_scope") == "mmdet":
         from mmdet.utils import setup_cache_size_limit_of_dynamo
 

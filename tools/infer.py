@@ -26,6 +26,8 @@ from mmengine.visualization import Visualizer
 from PIL import Image
 from torch import nn
 
+from mmswinv2.checkpoint import read_checkpoint
+from mmswinv2.engine import check_weights
 from mmswinv2.engine.preflight import DECODED_SUFFIXES, ConfigError, decode_fault, end_fault
 
 
@@ -113,14 +115,17 @@ def load_model(cfg: Config, checkpoint: str, device: str) -> tuple[nn.Module, ob
     if cfg.get("default_scope") == "mmdet":
         from mmdet.apis import inference_detector, init_detector
 
-        return init_detector(cfg, checkpoint, device=device, cfg_options={}), inference_detector
-    if cfg.get("default_scope") == "mmseg":
+        model, predict = init_detector(cfg, checkpoint, device=device, cfg_options={}), inference_detector
+    elif cfg.get("default_scope") == "mmseg":
         from mmseg.apis import inference_model, init_model
 
-        return init_model(cfg, checkpoint, device=device), inference_model
-    raise ConfigError(
-        f"The config has default_scope={cfg.get('default_scope')!r}: this tool predicts with 'mmdet' and 'mmseg'"
-    )
+        model, predict = init_model(cfg, checkpoint, device=device), inference_model
+    else:
+        raise ConfigError(
+            f"The config has default_scope={cfg.get('default_scope')!r}: this tool predicts with 'mmdet' and 'mmseg'"
+        )
+    check_weights(model, read_checkpoint(checkpoint).content)  # their loaders only warn of what does not fit
+    return model, predict
 
 
 def build_visualizer(cfg: Config, model: nn.Module) -> Visualizer:

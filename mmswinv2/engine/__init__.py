@@ -2,5 +2,12 @@
 
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .preflight import ConfigError, DataCheckHook
+from .weights_check_hook import WeightsCheckHook, check_weights
 
-__all__ = ["ConfigError", "DataCheckHook", "LayerDecayOptimWrapperConstructor"]
+__all__ = [
+    "ConfigError",
+    "DataCheckHook",
+    "LayerDecayOptimWrapperConstructor",
+    "WeightsCheckHook",
+    "check_weights",
+]

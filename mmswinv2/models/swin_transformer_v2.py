@@ -8,9 +8,10 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ..arch import is_positive_int, parse_arch
+from ..checkpoint import read_any_form
 from ..layers import PatchEmbed, SwinV2Block, SwinV2Stage
 from ..registry import MODELS
-from .arch import is_positive_int, parse_arch
 from .keywords import reject_keywords
 from .window_sizes import WindowSize, per_stage_windows
 
@@ -40,7 +41,8 @@ class SwinTransformerV2(BaseModule):
         drop_path_rate: Stochastic depth of the last block, rising linearly from 0, in [0, 1).
         frozen_stages: -1: none; 0: the patch embedding; n: also the first n stages.
         with_cp: Activation checkpointing of every block: less memory, more time.
-        init_cfg: MMEngine's, such as ``dict(type='Pretrained', checkpoint=...)``.
+        init_cfg: MMEngine's. ``dict(type='Pretrained', checkpoint=...)`` takes every public form of SwinV2
+            weights, as path, URL or ``hf-hub:OWNER/NAME``; see :func:`mmswinv2.checkpoint.load_pretrained`.
 
     Raises:
         ValueError: A value outside what is said above.
@@ -64,7 +66,7 @@ class SwinTransformerV2(BaseModule):
         **unknown: object,
     ) -> None:
         reject_keywords(unknown, [name for name in signature(type(self)).parameters if name != "unknown"])
-        super().__init__(init_cfg=init_cfg)
+        super().__init__(init_cfg=read_any_form(init_cfg))
         self.arch = parse_arch(arch)
         num_stages = len(self.arch.depths)
         for name, value in (("in_channels", in_channels), ("patch_size", patch_size)):
@@ -81,7 +83,7 @@ class SwinTransformerV2(BaseModule):
         self.window_sizes = per_stage_windows("window_size", window_size, num_stages)
         self.out_indices = _check_out_indices(out_indices, num_stages)
         self.frozen_stages = frozen_stages
-        self._explicit_pretrained_windows = pretrained_window_sizes is not None
+        self.pretrained_windows_are_explicit = pretrained_window_sizes is not None
         pretrained = window_size if pretrained_window_sizes is None else pretrained_window_sizes
         windows = per_stage_windows("pretrained_window_sizes", pretrained, num_stages)
         self.register_buffer("pretrained_window_sizes", torch.tensor(windows))  # (stages, 2)
@@ -192,7 +194,7 @@ class SwinTransformerV2(BaseModule):
                 f"pretrained_window_sizes in the checkpoint is {stored.tolist()}, "
                 f"not a window (h, w) for each of the {len(current)} stages"
             )
-        if self._explicit_pretrained_windows and stored.tolist() != current.tolist():
+        if self.pretrained_windows_are_explicit and stored.tolist() != current.tolist():
             raise ValueError(
                 f"pretrained_window_sizes={current.tolist()} in the config contradicts the checkpoint, whose position "
                 f"bias was trained with {stored.tolist()}: remove the key, and the checkpoint's value holds"

@@ -1,6 +1,6 @@
 """The ways to write window sizes, brought to one (h, w) per stage."""
 
-from .arch import is_positive_int
+from ..arch import is_positive_int
 
 WindowSize = int | tuple[int, int]
 FORMS = "an int, a pair (h, w), or one int or pair per stage"

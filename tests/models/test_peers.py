@@ -10,7 +10,7 @@ from torchvision.models.swin_transformer import PatchMergingV2, SwinTransformerB
 from torchvision.models.swin_transformer import SwinTransformer as TorchvisionSwin
 
 from mmswinv2 import SwinTransformerV2
-from mmswinv2.models.arch import ARCHS
+from mmswinv2.arch import ARCHS
 
 from .. import reference
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from mmswinv2 import SwinTransformerV2
 from mmswinv2.layers import DropPath, LogCPB
-from mmswinv2.models.arch import ARCHS
+from mmswinv2.arch import ARCHS
 
 from .. import reference
 

@@ -5,7 +5,7 @@ import torch
 from mmdet.registry import MODELS
 
 from mmswinv2 import SwinTransformerV2
-from mmswinv2.models.arch import ARCHS, Arch, parse_arch
+from mmswinv2.arch import ARCHS, Arch, parse_arch
 
 SMALL = dict(embed_dims=8, depths=[1, 2], num_heads=[1, 2])
 

@@ -1,0 +1,30 @@
+"""Checkpoints: reading them safely, recognising their form, remapping, checking, writing."""
+
+from .conversion import TARGETS, convert, save_converted
+from .errors import CheckpointError
+from .forms import FORMS
+from .initializer import read_any_form
+from .loading import load_pretrained
+from .matching import match_state
+from .native_weights import NativeWeights, to_native
+from .opening import BackboneCheckpoint, open_checkpoint
+from .reading import read_checkpoint
+from .report import LoadReport, describe
+
+__all__ = [
+    "FORMS",
+    "TARGETS",
+    "BackboneCheckpoint",
+    "CheckpointError",
+    "LoadReport",
+    "NativeWeights",
+    "convert",
+    "describe",
+    "load_pretrained",
+    "match_state",
+    "open_checkpoint",
+    "read_any_form",
+    "read_checkpoint",
+    "save_converted",
+    "to_native",
+]
