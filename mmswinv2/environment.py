@@ -17,6 +17,7 @@ REBUILD_MMCV = (
     "onedl-mmcv==2.3.6 (mmcv==2.1.0 beside upstream's packages)"
 )
 PAIR_TORCHVISION = "install a matching pair: pip install torch===2.13.0 torchvision==0.28.0"
+FIRST_SAFE_TORCH = (2, 6)
 FIRST_TOO_NEW_TORCH = (2, 14)
 
 
@@ -36,6 +37,11 @@ def find_faults() -> Iterator[str]:
     if torch_version() >= FIRST_TOO_NEW_TORCH:
         yield f"torch {torch.__version__} is too new for mmcv's compiled ops (they need < 2.14): {PAIR_TORCHVISION}"
         return  # what else fails follows from it, and rebuilding mmcv would not mend it
+    if torch_version() < FIRST_SAFE_TORCH:
+        yield (
+            f"torch {torch.__version__} can be made to run code by a checkpoint (CVE-2025-32434), torch 2.6 and later "
+            f"cannot: {PAIR_TORCHVISION}"
+        )
     for package in ("mmengine", "mmcv"):
         if find_spec(package) is None:
             yield f"{package} is not installed: {INSTALL_OPENMMLAB}"

@@ -98,10 +98,16 @@ def test_too_new_torch(monkeypatch, mmcv_folder, version):
     )
 
 
-@pytest.mark.parametrize("version", ["2.4.0", "2.9.1+cpu", "2.13.0+cu130"])
+@pytest.mark.parametrize("version", ["2.6.0", "2.9.1+cpu", "2.13.0+cu130"])
 def test_torch_that_is_not_too_new(monkeypatch, version):
     monkeypatch.setattr(torch, "__version__", version)
     environment.check_environment()
+
+
+@pytest.mark.parametrize("version", ["2.4.0", "2.5.1+cu124"])
+def test_torch_whose_safe_reader_is_not(monkeypatch, version):
+    monkeypatch.setattr(torch, "__version__", version)
+    assert f"torch {version} can be made to run code by a checkpoint (CVE-2025-32434)" in only_fault()
 
 
 @pytest.mark.parametrize("missing", ["mmengine", "mmcv"])

@@ -22,6 +22,8 @@ from mmseg.utils import get_classes, get_palette
 from torch import Tensor, nn
 from torch.testing import assert_close
 
+from mmswinv2.checkpoint import read_checkpoint
+
 from . import stock_inference
 from .stock_data import DETECTION_CLASSES, IMAGES, NUCLEI
 from .stock_inference import predicted_tensors
@@ -176,7 +178,7 @@ def test_trained_window_survives_training_with_ema(detector: Saved, tmp_path: Pa
     runner = Runner.from_cfg(ema_training(detector, tmp_path, update_buffers))
     runner.train()
     averaged = next(hook.ema_model.module for hook in runner.hooks if isinstance(hook, EMAHook))
-    checkpoint = torch.load(tmp_path / "iter_2.pth", weights_only=False)
+    checkpoint = read_checkpoint(str(tmp_path / "iter_2.pth")).content
     trained = [[TRAINED_WINDOW] * 2] * 4
     assert checkpoint["state_dict"]["backbone.pretrained_window_sizes"].tolist() == trained
     assert checkpoint["ema_state_dict"]["module.backbone.pretrained_window_sizes"].tolist() == trained

@@ -33,6 +33,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 import mmswinv2
+from mmswinv2.checkpoint import HUB_PREFIX, CheckpointError
 from mmswinv2.engine.preflight import ConfigError, check_config, check_work_dir, explain_unknown_type
 
 CFG_OPTIONS = (
@@ -78,8 +79,8 @@ def run_config(args: argparse.Namespace) -> Config:
 
 
 def check_file(path: str, what: str) -> None:
-    """Raises :class:`ConfigError` if a local file is missing; addresses such as https:// pass."""
-    if "://" not in path and not os.path.isfile(path):
+    """Raises :class:`ConfigError` if a local file is missing; addresses such as https:// and hf-hub: pass."""
+    if "://" not in path and not path.startswith(HUB_PREFIX) and not os.path.isfile(path):
         raise ConfigError(f"There is no {what} {os.path.abspath(path)}")
 
 
@@ -144,5 +145,5 @@ def run(main: Callable[[], int | None]) -> None:
     """Runs a tool's ``main`` and exits; the user's errors go to stderr as a message, with status 2."""
     try:
         sys.exit(main())
-    except ConfigError as error:
+    except (ConfigError, CheckpointError) as error:
         fail(error)

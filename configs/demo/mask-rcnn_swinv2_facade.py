@@ -6,8 +6,8 @@ _base_ = [
     "../_base_/runtime/mmdet.py",
 ]
 
-# From windows of 11 px to facades of 512 px: five levels, anchors from 12 px (3 x stride 4) to 352 px (5.5 x stride 64).
-# Group norm, since there are no pretrained weights.
+# From windows of 11 px to facades of 512 px: five levels, anchors from 12 px (3 x stride 4) to 352 px (5.5 x stride
+# 64). Group norm, since there are no pretrained weights.
 norm_cfg = dict(type="GN", num_groups=16, requires_grad=True)
 model = dict(
     backbone=dict(

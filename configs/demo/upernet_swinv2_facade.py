@@ -28,13 +28,16 @@ model = dict(
     auxiliary_head=dict(in_channels=256, channels=32, num_classes=10, norm_cfg=norm_cfg),
 )
 
-# 3000 iterations of 4 images = 48 times each of the 249
-max_iters = 3000
+# 2000 iterations of 4 images = 32 times each of the 249
+max_iters = 2000
 train_cfg = dict(max_iters=max_iters, val_interval=1000)
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.02, by_epoch=False, begin=0, end=100),
     dict(type="CosineAnnealingLR", by_epoch=False, begin=100, end=max_iters, eta_min_ratio=0.01),
 ]
+
+# With the 2e-3 of the schedule this model stays at the most frequent class: mIoU 0.075 after 1000 iterations.
+optim_wrapper = dict(optimizer=dict(lr=5e-4), clip_grad=dict(max_norm=5.0))
 
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),

@@ -1,8 +1,9 @@
 """Checkpoints: reading them safely, recognising their form, remapping, checking, writing."""
 
-from .conversion import TARGETS, convert, save_converted
+from .conversion import TARGETS, check_target, convert, save_converted
 from .errors import CheckpointError
 from .forms import FORMS
+from .hub import PREFIX as HUB_PREFIX
 from .initializer import read_any_form
 from .loading import load_pretrained
 from .matching import match_state
@@ -13,11 +14,13 @@ from .report import LoadReport, describe
 
 __all__ = [
     "FORMS",
+    "HUB_PREFIX",
     "TARGETS",
     "BackboneCheckpoint",
     "CheckpointError",
     "LoadReport",
     "NativeWeights",
+    "check_target",
     "convert",
     "describe",
     "load_pretrained",

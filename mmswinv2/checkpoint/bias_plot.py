@@ -2,6 +2,7 @@
 
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
@@ -52,9 +53,9 @@ def _draw_stage(checkpoint: BackboneCheckpoint, stage: int, maps: list[Axes], pr
     windows = [tuple(round(side * factor) for side in pretrained) for factor in FACTORS]
     tables = [network.evaluate(coords_table(window, pretrained))[0] for window in windows]  # (2h-1, 2w-1, heads)
     means = [table.mean(dim=-1) for table in tables]
-    limits = (float(means[-1].min()), float(means[-1].max()))
+    colors = Normalize(float(means[-1].min()), float(means[-1].max()))
     for axes, window, mean in zip(maps, windows, means, strict=True):
-        _draw_map(axes, mean, window, pretrained, limits)
+        _draw_map(axes, mean, window, pretrained, colors)
     profile.figure.colorbar(maps[-1].images[0], ax=maps[-1], label="mean over heads")
     _draw_profile(profile, tables[-1][windows[-1][0] - 1], pretrained[1])
 
@@ -67,17 +68,25 @@ def _network(checkpoint: BackboneCheckpoint, stage: int) -> LogCPB:
 
 
 def _draw_map(
-    axes: Axes, mean: Tensor, window: tuple[int, int], pretrained: tuple[int, int], limits: tuple[float, float]
+    axes: Axes, mean: Tensor, window: tuple[int, int], pretrained: tuple[int, int], colors: Normalize
 ) -> None:
     """The bias (2h-1, 2w-1) of a window (h, w), the offset (0, 0) in the middle."""
-    (h, w), (trained_h, trained_w) = window, pretrained
+    h, w = window
     extent = (0.5 - w, w - 0.5, h - 0.5, 0.5 - h)
-    axes.imshow(mean, extent=extent, vmin=limits[0], vmax=limits[1], interpolation="nearest")
-    corner, size = (0.5 - trained_w, 0.5 - trained_h), (2 * trained_w - 1, 2 * trained_h - 1)
-    axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor="white", linestyle="--", linewidth=1.5))
-    axes.set(title=f"{'pretrained window' if window == pretrained else 'window'} {h} x {w}", xlabel="dx in tokens")
+    axes.imshow(mean.numpy(), extent=extent, norm=colors, interpolation="nearest")
+    axes.set(title=f"window {h} x {w}", xlabel="dx in tokens")
+    if window == pretrained:
+        axes.set_title(f"pretrained window {h} x {w}")
+    else:
+        _frame(axes, *pretrained)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(5, integer=True))
+
+
+def _frame(axes: Axes, h: int, w: int) -> None:
+    """A frame around the offsets within a window (h, w)."""
+    style = dict(fill=False, edgecolor="white", linestyle="--", linewidth=1.5)
+    axes.add_patch(Rectangle((0.5 - w, 0.5 - h), 2 * w - 1, 2 * h - 1, **style))
 
 
 def _draw_profile(axes: Axes, heads: Tensor, trained_w: int) -> None:
@@ -85,7 +94,7 @@ def _draw_profile(axes: Axes, heads: Tensor, trained_w: int) -> None:
     w = len(heads) // 2 + 1
     dx = range(1 - w, w)
     axes.axvspan(1 - trained_w, trained_w - 1, color="0.9")
-    axes.plot(dx, heads, color="tab:blue", linewidth=1, alpha=0.4, label="a head")
-    axes.plot(dx, heads.mean(dim=-1), color="black", linewidth=2, label="mean over heads")
+    axes.plot(dx, heads.numpy(), color="tab:blue", linewidth=1, alpha=0.4, label="a head")
+    axes.plot(dx, heads.mean(dim=-1).numpy(), color="black", linewidth=2, label="mean over heads")
     axes.set(title="along dy = 0", xlabel="dx in tokens", ylabel="bias")
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -52,7 +53,8 @@ def convert(checkpoint: BackboneCheckpoint, form: str) -> Converted:
         raise CheckpointError(f"unknown form {form!r}: choose one of {', '.join(TARGETS)}")
     if checkpoint.windows is None:
         raise CheckpointError(
-            f"{checkpoint.source}: nothing tells the window that it was trained with, which a converted file must say"
+            f"{checkpoint.source}: nothing tells the window that it was trained with, which a converted file must "
+            "say: give the file back its release's name, such as swinv2_tiny_window8_256.safetensors"
         )
     if form in WITHOUT_EXTRA_NORMS and checkpoint.arch.extra_norm_period:
         raise CheckpointError(
@@ -73,6 +75,21 @@ def convert(checkpoint: BackboneCheckpoint, form: str) -> Converted:
     return Converted(form, foreign, windows, tuple(name for name in state if name not in held))
 
 
+def check_target(form: str, path: str) -> None:
+    """Refuses a path to which no file of a form can be written.
+
+    Raises:
+        CheckpointError: Another suffix than ``.pth`` or ``.safetensors``, ``.pth`` for transformers, or a
+            folder that does not exist.
+    """
+    suffixes = (".safetensors",) if form == "hf" else (".pth", ".safetensors")
+    target = Path(path)
+    if target.suffix not in suffixes:
+        raise CheckpointError(f"{path}: the form {form} is written to {' or '.join(suffixes)}")
+    if not target.parent.is_dir():
+        raise CheckpointError(f"{path}: there is no folder {target.parent}")
+
+
 def save_converted(converted: Converted, path: str) -> None:
     """Writes a ``.pth`` or ``.safetensors`` file, whole or not at all.
 
@@ -80,22 +97,28 @@ def save_converted(converted: Converted, path: str) -> None:
     else ``state_dict``. Windows go to ``meta`` or safetensors' metadata.
 
     Raises:
-        CheckpointError: Another suffix, ``.pth`` for transformers, or a folder that does not exist.
+        CheckpointError: No file of the form can be written to ``path``; see :func:`check_target`.
     """
+    check_target(converted.form, path)
     target = Path(path)
-    if target.suffix not in (".pth", ".safetensors") or (converted.form == "hf" and target.suffix == ".pth"):
-        wanted = ".safetensors" if converted.form == "hf" else ".pth or .safetensors"
-        raise CheckpointError(f"{path}: the form {converted.form} is written to {wanted}")
-    if not target.parent.is_dir():
-        raise CheckpointError(f"{path}: there is no folder {target.parent}")
     unfinished = target.with_name(f"{target.name}.part")
-    if target.suffix == ".safetensors":
+    try:
+        _write(converted, unfinished, target.suffix)
+        os.replace(unfinished, target)
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch raises RuntimeError where it cannot write
+        unfinished.unlink(missing_ok=True)
+        raise CheckpointError(f"{path} cannot be written: {error}") from error
+
+
+def _write(converted: Converted, path: Path, suffix: str) -> None:
+    # Copies: blocks may share a tensor, which safetensors refuse, or have a part of one, of which torch saves all.
+    state = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in converted.state.items()}
+    if suffix == ".safetensors":
         metadata = {"format": "pt", **{name: json.dumps(value) for name, value in converted.windows.items()}}
-        save_file({name: tensor.contiguous() for name, tensor in converted.state.items()}, unfinished, metadata)
+        save_file(state, path, metadata)
     else:
         key = "model" if converted.form == "official" else "state_dict"
-        torch.save({key: converted.state, "meta": converted.windows}, unfinished)
-    os.replace(unfinished, target)
+        torch.save({key: state, "meta": converted.windows}, path)
 
 
 def _is_inner_norm(name: str, stages: int) -> bool:

@@ -61,10 +61,10 @@ def _kind_of_content(path: Path, source: str) -> Kind:
         start = file.read(len(GIT_LFS))
     if not start:
         raise CheckpointError(f"{source}: the file is empty; {AGAIN}")
+    if start[5:9] == b"\0\0\0{":  # first, for the length of its header, 8 bytes, may begin as a pickle does
+        return "safetensors"
     if start.startswith((ZIP, PICKLE)):
         return "torch"
-    if start[8:9] == b"{":  # after the length of the header, 8 bytes
-        return "safetensors"
     if start.startswith(GIT_LFS):
         raise CheckpointError(f"{source}: this is Git LFS's pointer to the file, not the file: run `git lfs pull`")
     if start.lstrip().startswith(b"<"):

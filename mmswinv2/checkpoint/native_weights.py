@@ -68,6 +68,8 @@ def _find_prefix(names: Mapping[str, Tensor], prefix: str | None) -> str:
     if not found:
         where = f" below {asked!r}" if asked else ""
         raise CheckpointError(f"no SwinV2 backbone{where}, but {_listed(names)}")
+    if prefix in found:  # even where another backbone lies deeper
+        return prefix
     if len(found) > 1:
         choices = " or ".join(f"prefix={choice!r}" for choice in found)
         raise CheckpointError(f"{len(found)} backbones: say which one with {choices} in init_cfg")

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlparse
@@ -49,16 +49,17 @@ def read_checkpoint(source: str, map_location: Any = "cpu") -> CheckpointFile:
     Raises:
         CheckpointError: Names the file, what is wrong with it and what to do.
     """
-    if source.startswith(hub.PREFIX):
-        path = hub.fetch(source)
-        repository = source.removeprefix(hub.PREFIX).partition("@")[0].rpartition("/")[-1]
-        return _read_file(path, path.name, source, map_location, (path.stem, repository))
     if "://" in source:
         with _downloaded(source) as path:
             name = PurePosixPath(urlparse(source).path).name
             return _read_file(path, name, source, map_location, (PurePosixPath(name).stem,))
-    path = Path(source).expanduser()
-    return _read_file(path, path.name, source, map_location, (path.stem,))
+    if source.startswith(hub.PREFIX):
+        path = hub.fetch(source)
+        names = path.stem, source.removeprefix(hub.PREFIX).partition("@")[0].rpartition("/")[-1]
+    else:
+        path = Path(source).expanduser()
+        names = (path.stem,)
+    return replace(_read_file(path, path.name, source, map_location, names), config=_config_beside(path))
 
 
 @contextmanager
@@ -80,7 +81,7 @@ def _read_file(path: Path, name: str, source: str, map_location: Any, names: tup
         content = load_pickle(path, source, map_location)
     if not isinstance(content, dict):
         raise CheckpointError(f"{source}: holds a {type(content).__name__}; a checkpoint is a dict of weights")
-    return CheckpointFile(source, content, names, metadata, _config_beside(path))
+    return CheckpointFile(source, content, names, metadata, {})
 
 
 def _load_safetensors(path: Path, source: str, map_location: Any) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

@@ -17,7 +17,9 @@ from .native_weights import NativeWeights
 Windows = tuple[tuple[int, int], ...]
 
 # swinv2_base_patch4_window12to16_192to256_22kto1k_ft, swinv2_tiny_window8_256.ms_in1k, swinv2-tiny-patch4-window8-256
-RELEASE_NAME = re.compile(r"swinv2[-_](?:tiny|small|base|large).*?window(\d+)(?:to(\d+))?[-_](\d+)(?:to(\d+))?(?!\d)")
+RELEASE_NAME = re.compile(
+    r"swinv2[-_](?:tiny|small|base|large)[-_](?:patch4[-_])?window(\d+)(?:to(\d+))?[-_](\d{3})(?:to(\d{3}))?(?![^-_.])"
+)
 
 
 @dataclass(frozen=True)
@@ -55,15 +57,13 @@ def find_windows(
     """
     stages = num_stages(weights.state)
     metadata, config = metadata or {}, config or {}
+    trained = _pairs(metadata["window_size"], stages) if "window_size" in metadata else None
     if PRETRAINED_WINDOWS in weights.state:
-        return WindowEvidence(_pairs(weights.state[PRETRAINED_WINDOWS].tolist(), stages), None, "its buffer")
+        return WindowEvidence(_pairs(weights.state[PRETRAINED_WINDOWS].tolist(), stages), trained, "its buffer")
     if weights.coords_tables:
         return _from_tables(weights.coords_tables, stages)
     if PRETRAINED_WINDOWS in metadata:
-        trained = metadata.get("window_size")
-        return WindowEvidence(
-            _pairs(metadata[PRETRAINED_WINDOWS], stages), trained and _pairs(trained, stages), "its metadata"
-        )
+        return WindowEvidence(_pairs(metadata[PRETRAINED_WINDOWS], stages), trained, "its metadata")
     if config.get("model_type") == "swinv2":
         return _from_transformers_config(config, stages)
     candidates = (_from_release_name(name, stages) for name in (*names, str(config.get("architecture", ""))))

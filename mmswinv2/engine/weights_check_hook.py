@@ -22,6 +22,11 @@ class WeightsCheckHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: Mapping[str, Any]) -> None:
         """Called between reading and loading."""
+        if runner.cfg.get("resume") and "meta" not in checkpoint:
+            raise CheckpointError(
+                f"{runner.cfg.load_from} holds weights alone, no run to resume: without --resume, load_from starts a "
+                "new run from them"
+            )
         check_weights(runner.model, checkpoint)
 
 

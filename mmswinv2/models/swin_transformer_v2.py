@@ -80,6 +80,7 @@ class SwinTransformerV2(BaseModule):
             raise ValueError(f"frozen_stages must be an integer from -1 to {num_stages}, got {frozen_stages!r}")
 
         self.in_channels = in_channels
+        self.patch_size = patch_size
         self.window_sizes = per_stage_windows("window_size", window_size, num_stages)
         self.out_indices = _check_out_indices(out_indices, num_stages)
         self.frozen_stages = frozen_stages
@@ -135,11 +136,19 @@ class SwinTransformerV2(BaseModule):
         Raises:
             ValueError: Another shape.
         """
+        return self.forward_stages(self.embed(x))
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Tokens (B, ceil(H / patch_size), ceil(W / patch_size), C) of images; see :meth:`forward`."""
         if x.dim() != 4 or x.size(1) != self.in_channels or 0 in x.shape[2:]:
             raise ValueError(
                 f"expected images of shape (B, {self.in_channels}, H, W) with H and W at least 1, got {tuple(x.shape)}"
             )
-        x = self.pos_drop(self.patch_embed(x))  # (B, H/4, W/4, C)
+        return self.patch_embed(x)
+
+    def forward_stages(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Features of the stages in ``out_indices`` from tokens (B, H, W, C), as :meth:`forward` returns them."""
+        x = self.pos_drop(x)
         outputs = []
         for index in range(self.out_indices[-1] + 1):
             stage = self.layers[index]

@@ -85,7 +85,7 @@ def test_weights_and_config(online: tuple[dict[str, object], Path, str]) -> None
     expected = [
         {"w": [1.0]},
         ["model", "swinv2_tiny.ms_in1k"],
-        {"architecture": "swinv2_tiny_window8_256", "format": "pt"},
+        {"architecture": "swinv2_tiny_window8_256"},
     ]
     assert answers[SAFE] == answers[f"{SAFE}@v2"] == expected
     assert answers[TORCH] == [{"w": [2.0]}, ["pytorch_model", "old"], {}]

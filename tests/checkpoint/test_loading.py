@@ -141,7 +141,7 @@ def test_a_refused_checkpoint_leaves_the_model_as_it_was(tmp_path: Path) -> None
     del weights["patch_embed.proj.bias"]
     model = make()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    with pytest.raises(CheckpointError, match="patch_embed.proj.bias"):
+    with pytest.raises(CheckpointError, match=r"patch_embed\.proj\.bias"):
         load_pretrained(model, save(tmp_path / "weights.pth", weights))
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 

@@ -42,8 +42,8 @@ def test_a_config_that_names_the_scope_is_enough() -> None:
     script = """
 from mmengine.registry import MODELS
 from mmengine.runner.checkpoint import CheckpointLoader
-MODELS.build(dict(type="mmswinv2.SwinTransformerV2", arch=dict(embed_dims=8, depths=(1,), num_heads=(1,))
-, out_indices=(0,)))
+arch = dict(embed_dims=8, depths=(1,), num_heads=(1,))
+MODELS.build(dict(type="mmswinv2.SwinTransformerV2", arch=arch, out_indices=(0,)))
 print(CheckpointLoader._get_checkpoint_loader("some.pth").__module__)
 """
     run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120)

@@ -46,6 +46,7 @@ class Release(NamedTuple):
 RELEASES = [
     Release("window8_256", 256, (8, 8, 8, 8)),
     Release("window16_256", 256, (16, 16, 16, 8)),
+    Release("window12_192", 192, TRAINED_AT_192),
     Release("window12to16_192to256", 256, (16, 16, 16, 8), TRAINED_AT_192),
     Release("window12to24_192to384", 384, (24, 24, 24, 12), TRAINED_AT_192),
 ]
@@ -70,14 +71,14 @@ def assert_windows(model: SwinTransformerV2, release: Release) -> None:
 @torch.no_grad()
 def test_timm(release: Release, size: str, arch: dict, tmp_path: Path) -> None:
     """A file of timm's own model of that name, in either format."""
-    base = f"swinv2_base_{release.name}" if release.pretrained else f"swinv2_{size}_{release.name}"
-    peer = peers.timm_release(base, arch)
+    name = f"swinv2_base_{release.name}"  # timm knows every window in this size; another one is set
+    peer = peers.timm_release(name, arch)
     if size == "tiny":
         file = tmp_path / f"swinv2_{size}_{release.name}.ms_in1k.safetensors"
         save_file(peer.state_dict(), file)
     else:
         file = tmp_path / f"swinv2_{size}_{release.name}.ms_in22k_ft_in1k.pth"
-        torch.save({"epoch": 3, "arch": base, "state_dict": peer.state_dict()}, file)
+        torch.save({"epoch": 3, "arch": name, "state_dict": peer.state_dict()}, file)
     model = pretrained_backbone(file, arch, release.windows)
     assert_windows(model, release)
     image = torch.randn(1, 3, release.side, release.side)
@@ -120,38 +121,37 @@ def test_torchvision(tmp_path: Path) -> None:
     assert_same_features(model, image, peers.torchvision_features(peer, image))
 
 
-def save_mmpretrain(state: dict[str, Tensor], file: Path) -> Path:
-    head = {"head.fc.weight": torch.randn(5, 128), "head.fc.bias": torch.randn(5)}
-    state = {f"backbone.{name}": tensor for name, tensor in state.items()}
-    torch.save({"meta": {"epoch": 300}, "state_dict": {**state, **head}}, file)
-    return file
-
-
-@pytest.mark.parametrize("extra_norm_period", [None, 2])
-@torch.no_grad()
-def test_mmpretrain(extra_norm_period: int | None, tmp_path: Path) -> None:
-    """Against its arithmetic written out in mmpretrain_swin.py; its extra norm bears another name."""
-    arch = {**TINY, **({"extra_norm_period": extra_norm_period} if extra_norm_period else {})}
+def assert_mmpretrain_parity(arch: dict, file: Path) -> None:
+    """Against its arithmetic written out in mmpretrain_swin.py, from a classifier's file."""
     windows = square(8, 8, 8, 4)
     state = mmpretrain_swin.random_state(arch, windows)
-    model = pretrained_backbone(save_mmpretrain(state, tmp_path / "epoch_300.pth"), arch, windows)
+    head = {"head.fc.weight": torch.randn(5, 128), "head.fc.bias": torch.randn(5)}
+    torch.save({"state_dict": {**{f"backbone.{name}": tensor for name, tensor in state.items()}, **head}}, file)
+    model = pretrained_backbone(file, arch, windows)
     image = torch.randn(1, 3, 128, 128)
     *stages, final = mmpretrain_swin.network(state, image, windows)
     assert_same_features(model, image, ([*stages, final], final))
 
 
-@pytest.mark.parametrize("mistake", ["as it is", "norm as well"])
+@pytest.mark.parametrize("arch", [TINY, {**TINY, "extra_norm_period": 2}], ids=["plain", "extra norms"])
 @torch.no_grad()
-def test_mmpretrain_needs_its_merging_reordered(mistake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The test above sees the two mistakes of other converters: no reordering, and the norm's channels reordered."""
+def test_mmpretrain(arch: dict, tmp_path: Path) -> None:
+    """Its merging sees the neighbours in another order, and its extra norm bears another name."""
+    assert_mmpretrain_parity(arch, tmp_path / "epoch_300.pth")
+
+
+@pytest.mark.parametrize("mistake", ["not reordered", "norm reordered as well"])
+@torch.no_grad()
+def test_mmpretrain_mistakes_are_seen(mistake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parity above does not hold with what other converters do to a merging."""
     join = MMPretrain.join
     wrong = {
-        "as it is": lambda form, state: state,
-        "norm as well": lambda form, state: reorder_norms(join(form, state)),
+        "not reordered": lambda form, state: state,
+        "norm reordered as well": lambda form, state: reorder_norms(join(form, state)),
     }
     monkeypatch.setattr(MMPretrain, "join", wrong[mistake])
     with pytest.raises(AssertionError, match="stage 1"):
-        test_mmpretrain(None, tmp_path)
+        assert_mmpretrain_parity(TINY, tmp_path / "epoch_300.pth")
 
 
 def reorder_norms(state: dict[str, Tensor]) -> dict[str, Tensor]:

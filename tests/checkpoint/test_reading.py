@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import tempfile
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -79,6 +80,17 @@ def test_address(server: str, no_proxy: None, tmp_path: Path) -> None:
     assert file.names == ("tiny",)
     save_file({"other": torch.zeros(1)}, tmp_path / "tiny.safetensors")
     assert read_checkpoint(f"{server}/tiny.safetensors").content.keys() == {"other"}
+
+
+def test_address_has_no_neighbours(
+    server: str, no_proxy: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies beside the temporary copy is not what lies beside the file."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "config.json").write_text(json.dumps({"window_size": 7}))
+    torch.save(WEIGHTS, tmp_path / "w.pth")
+    assert read_checkpoint(f"{server}/w.pth").config == {}
+    assert read_checkpoint(str(tmp_path / "w.pth")).config == {"window_size": 7}
 
 
 @pytest.mark.parametrize("name", ["missing.pth", "unknown://missing.pth"])

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmswinv2 import SwinTransformerV2
-from mmswinv2.layers import DropPath, LogCPB
 from mmswinv2.arch import ARCHS
+from mmswinv2.layers import DropPath, LogCPB
 
 from .. import reference
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from pycocotools import mask as coco_mask
+
+from mmswinv2.checkpoint import read_checkpoint
 
 from ..support import ROOT
 from ..tiny_nuclei import VAL, write_tiny_nuclei
@@ -57,7 +58,7 @@ def resumed(trained: tuple[str, Path]) -> tuple[str, Path, Path]:
 def test_resumed_run_keeps_the_optimizer_and_the_count(resumed: tuple[str, Path, Path]) -> None:
     """A killed run goes on where its last checkpoint was: iteration and AdamW's own step count agree."""
     _, _, path = resumed
-    checkpoint = torch.load(path, weights_only=False, map_location="cpu")
+    checkpoint = read_checkpoint(str(path)).content
     iteration = checkpoint["meta"]["iter"]
     assert iteration == int(path.stem.removeprefix("iter_"))
     steps = {int(state["step"]) for state in checkpoint["optimizer"]["state"].values()}

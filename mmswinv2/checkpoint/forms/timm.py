@@ -1,6 +1,5 @@
 """timm's form (``swinv2_*``; its ``swinv2_cr_*`` are another architecture)."""
 
-import re
 from collections.abc import Iterable
 
 from .form import Form, num_stages
@@ -17,4 +16,5 @@ class Timm(Form):
 
     def recognises(self, names: Iterable[str]) -> bool:
         names = list(names)
-        return any(re.match(rf"layers\.{num_stages(names) - 1}\.downsample\.", name) for name in names)
+        last_merging = f"layers.{num_stages(names) - 1}.downsample."
+        return any(name.startswith(last_merging) for name in names)
