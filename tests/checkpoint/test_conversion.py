@@ -7,7 +7,6 @@ import torch
 from safetensors import safe_open
 
 from mmswinv2.checkpoint import CheckpointError, convert, open_checkpoint, save_converted
-from mmswinv2.checkpoint.conversion import Converted
 
 from .backbones import TABLE, TINY, official_state, random_backbone
 
@@ -79,10 +78,11 @@ def test_a_path_that_cannot_be_written_to(form: str, file: str, message: str, na
     assert [path.name for path in tmp_path.iterdir()] == ["native.pth"]
 
 
-def test_a_failed_write_leaves_the_file_as_it_was(tmp_path: Path) -> None:
-    path = tmp_path / "converted.safetensors"
+def test_a_full_disk_leaves_the_file_as_it_was(native: str, tmp_path: Path) -> None:
+    path, unfinished = tmp_path / "converted.pth", tmp_path / "converted.pth.part"
     path.write_text("an earlier file")
-    shared = torch.zeros(2)  # safetensors refuses tensors that share memory
-    with pytest.raises(RuntimeError, match="share memory"):
-        save_converted(Converted("timm", {"a": shared, "b": shared}, {}, ()), str(path))
+    unfinished.symlink_to("/dev/full")  # a device that takes nothing
+    with pytest.raises(CheckpointError, match=r"converted\.pth cannot be written"):
+        save_converted(convert(open_checkpoint(native), "timm"), str(path))
     assert path.read_text() == "an earlier file"
+    assert not unfinished.is_symlink()

@@ -22,7 +22,7 @@ class FeatureDistillation(Official):
         return any(".rel_pos_bias." in name or ".enorm." in name for name in names)
 
     def join(self, state: StateDict) -> StateDict:
-        """Gives each block a copy of its stage's bias network, which computes the same."""
+        """Gives each block its stage's bias network, which computes the same."""
         joined = {}
         for name, tensor in state.items():
             shared = re.match(r"layers\.(\d+)\.rel_pos_bias\.(.+)", name)
@@ -30,8 +30,7 @@ class FeatureDistillation(Official):
                 joined[name] = tensor
             else:
                 stage, rest = shared.groups()
-                for block in _blocks(state, stage):
-                    joined[f"layers.{stage}.blocks.{block}.attn.{rest}"] = tensor.clone()
+                joined |= {f"layers.{stage}.blocks.{block}.attn.{rest}": tensor for block in _blocks(state, stage)}
         return joined
 
 
