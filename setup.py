@@ -30,11 +30,15 @@ setup(
             "onedl-mmsegmentation==1.4.2",
         ],
         "openmmlab": ["mmengine==0.10.7", "mmcv==2.1.0", "mmdet==3.3.0", "mmsegmentation==1.2.2"],
+        # Detection and segmentation do without: timm brings torchvision, which has to fit torch to the build.
+        "pretraining": ["timm>=1.0", "webdataset>=1.0"],
         "dev": [
             "torchvision",
             "timm",
+            "webdataset",
             "transformers<5",
             "scikit-image",
+            "tensorboard",
             "pytest",
             "hypothesis",
             "ruff",

@@ -7,6 +7,8 @@ from .version import __version__
 # Imported on first use, so that `mmswinv2.layers` needs nothing but torch.
 _EXPORTS = {
     "SwinTransformerV2": "models",
+    "SimMIM": "models",
+    "ImageClassifier": "models",
     "LayerDecayOptimWrapperConstructor": "engine",
 }
 

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,9 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 from PIL import Image
 
+from mmswinv2.datasets import ImageDataset
+from mmswinv2.datasets.shard_index import write_index
+from tests.datasets.trees import write_classes
 from tests.support import ROOT
 
 PAGE = (ROOT / "docs/data.md").read_text()
@@ -142,6 +146,8 @@ def test_label_values_as_the_table_says(checkout, tmp_path, monkeypatch, config,
             "ADE20K_ROOT",
             "data/ade/ADEChallengeData2016/",
         ),
+        ("imagenet/swinv2-t-w8_8xb128-300e_in1k-256px.py", "IMAGENET_ROOT", "data/imagenet/"),
+        ("simmim/simmim_swinv2-b-w12_16xb128-800e_in1k-192px.py", "IMAGENET_ROOT", "data/imagenet/"),
     ],
 )
 def test_trees_are_what_the_recipes_read(monkeypatch, recipe, variable, default):
@@ -153,6 +159,33 @@ def test_trees_are_what_the_recipes_read(monkeypatch, recipe, variable, default)
         for path in (loader.dataset.get("ann_file", ""), *loader.dataset.data_prefix.values()):
             for part in filter(None, path.split("/")):
                 assert re.search(rf"── {re.escape(part)}(/|$| )", tree, re.MULTILINE), part
+
+
+@pytest.mark.parametrize("config", ["flowers_list", "flowers_shards"])
+def test_list_file_and_shards_are_read_by_the_page_s_configs(checkout, tmp_path, monkeypatch, config):
+    """The same images under the same labels as the class folders that both were made of."""
+    classes = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
+    for split in ("train", "val"):
+        write_classes(tmp_path / split, classes)
+    expected = ImageDataset(data_root=str(tmp_path / "train"))
+    folders = [expected.get_data_info(index) for index in range(len(expected))]
+    lines = [f"{Path(one['img_path']).relative_to(tmp_path / 'train')} {one['label']}\n" for one in folders]
+    (tmp_path / "train.txt").write_text("".join(lines))
+    (tmp_path / "shards/train").mkdir(parents=True)
+    with tarfile.open(tmp_path / "shards/train/0.tar", "w") as tar:
+        for one in folders:
+            path = Path(one["img_path"])
+            path.with_suffix(".cls").write_text(str(one["label"]))
+            for member in (path, path.with_suffix(".cls")):
+                tar.add(member, member.relative_to(tmp_path / "train"))
+    write_index(str(tmp_path / "shards/train"), str(tmp_path / "train-shards.txt"))
+
+    monkeypatch.setenv("IMAGENET_ROOT", str(tmp_path))
+    dataset = DATASETS.build(Config.fromfile(checkout / f"configs/{config}.py").train_dataloader.dataset)
+    assert dataset.metainfo["classes"] == expected.metainfo["classes"]
+    entries = [dataset.get_data_info(index) for index in range(len(dataset))]
+    assert [entry["label"] for entry in entries] == [one["label"] for one in folders]
+    assert [Path(entry["img_path"]).name for entry in entries] == [Path(one["img_path"]).name for one in folders]
 
 
 def test_commands_name_files_that_there_are_and_checkpoints_that_there_will_be(checkout):

@@ -38,8 +38,9 @@ def parse_args() -> argparse.Namespace:
     add_options(parser)
     parser.add_argument(
         "--out",
-        help="keep the predictions: a .pkl file for detection and classification; for segmentation a folder of label "
-        "maps, numbered as the data set's own (from 1 where it has reduce_zero_label)",
+        help="keep the predictions: a .pkl file for detection; a .csv file for classification, with the path of each "
+        "image, its label, the predicted class and its probability; for segmentation a folder of label maps, numbered "
+        "as the data set's own (from 1 where it has reduce_zero_label)",
     )
     parser.add_argument("--show", action="store_true", help="show predictions in a window")
     parser.add_argument("--show-dir", help="folder for pictures of the predictions")
@@ -60,7 +61,7 @@ def enable_visualization(cfg: Config, args: argparse.Namespace) -> None:
     if args.show:
         hook.show = True
         hook.wait_time = args.wait_time
-    if args.show_dir and cfg.default_scope == "mmdet":
+    if args.show_dir and cfg.get("default_scope") == "mmdet":
         # MMDetection joins the folder to the run's own anew at every image; only an absolute one stays what it is.
         hook.test_out_dir = os.path.abspath(args.show_dir)
     elif args.show_dir:
@@ -69,7 +70,7 @@ def enable_visualization(cfg: Config, args: argparse.Namespace) -> None:
 
 def enable_tta(cfg: Config) -> None:
     """Puts the model under the config's ``tta_model`` and the data under its ``tta_pipeline``."""
-    if cfg.default_scope == "mmdet":
+    if cfg.get("default_scope") == "mmdet":
         if cfg.model.get("roi_head", {}).get("mask_head"):
             raise ConfigError(
                 "--tta: MMDetection cannot merge masks. Test boxes alone, with "
@@ -109,14 +110,18 @@ def innermost(dataset: ConfigDict) -> ConfigDict:
 def enable_dump(cfg: Config, out: str) -> None:
     """Lets the evaluator keep the predictions in ``out``."""
     evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
-    if cfg.default_scope == "mmseg":
+    if cfg.get("default_scope") == "mmseg":
         for evaluator in evaluators:
             evaluator.update(output_dir=out, keep_results=True)
         return
-    if not out.endswith((".pkl", ".pickle")):
-        raise ConfigError(f"--out takes a .pkl file for this config, got {out}")
-    dump = "mmdet.DumpDetResults" if cfg.default_scope == "mmdet" else "DumpResults"
-    cfg.test_evaluator = [*evaluators, dict(type=dump, out_file_path=out)]
+    if str(cfg.model.type).endswith("ImageClassifier"):
+        suffixes, dump = (".csv",), dict(type="mmswinv2.PredictionTable", out_file=out)
+    else:
+        kind = "mmdet.DumpDetResults" if cfg.get("default_scope") == "mmdet" else "DumpResults"
+        suffixes, dump = (".pkl", ".pickle"), dict(type=kind, out_file_path=out)
+    if not out.endswith(suffixes):
+        raise ConfigError(f"--out takes a {suffixes[0]} file for this config, got {out}")
+    cfg.test_evaluator = [*evaluators, dump]
 
 
 if __name__ == "__main__":

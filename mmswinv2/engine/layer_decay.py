@@ -122,9 +122,11 @@ class LayerDecayOptimWrapperConstructor:
             )
         for prefix, backbone in backbones:
             depths = backbone.arch.depths
-            for name, _ in backbone.named_parameters():
+            names = {f"{prefix}.{name}" if prefix else name: name for name, _ in backbone.named_parameters()}
+            # SimMIM keeps its mask token beside the backbone, whose first layer it is part of.
+            names[".".join([*prefix.split(".")[:-1], "mask_token"])] = "mask_token"
+            for full_name, name in names.items():
                 layer = get_layer_id(name, depths)
-                full_name = f"{prefix}.{name}" if prefix else name
                 yield full_name, (f"layer_{layer}", self.decay_rate ** (sum(depths) + 1 - layer))
 
     def _custom_multipliers(self, name: str) -> tuple[str, float, float]:

@@ -127,7 +127,7 @@ class SwinTransformerV2(BaseModule):
         """Features of the stages in ``out_indices``.
 
         Args:
-            x: Images (B, in_channels, H, W), H and W at least 1.
+            x: Images (B, in_channels, H, W), none of them 0.
 
         Returns:
             For each stage i of ``out_indices`` a contiguous map of shape
@@ -140,9 +140,9 @@ class SwinTransformerV2(BaseModule):
 
     def embed(self, x: Tensor) -> Tensor:
         """Tokens (B, ceil(H / patch_size), ceil(W / patch_size), C) of images; see :meth:`forward`."""
-        if x.dim() != 4 or x.size(1) != self.in_channels or 0 in x.shape[2:]:
+        if x.dim() != 4 or x.size(1) != self.in_channels or 0 in x.shape:
             raise ValueError(
-                f"expected images of shape (B, {self.in_channels}, H, W) with H and W at least 1, got {tuple(x.shape)}"
+                f"expected images of shape (B, {self.in_channels}, H, W) with B, H and W at least 1, got {tuple(x.shape)}"
             )
         return self.patch_embed(x)
 

@@ -98,9 +98,9 @@ def test_other_channels_and_patch_sizes(channels: int) -> None:
     assert [tuple(out.shape[2:]) for out in outputs] == [(17, 10), (9, 5), (5, 3), (3, 2)]
 
 
-@pytest.mark.parametrize("shape", [(1, 3, 0, 8), (1, 3, 8, 0), (1, 4, 8, 8), (3, 8, 8), (1, 3, 8)])
+@pytest.mark.parametrize("shape", [(1, 3, 0, 8), (1, 3, 8, 0), (0, 3, 8, 8), (1, 4, 8, 8), (3, 8, 8), (1, 3, 8)])
 def test_wrong_input_is_named(model: SwinTransformerV2, shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"\(B, 3, H, W\) with H and W at least 1, got ") as error:
+    with pytest.raises(ValueError, match=r"\(B, 3, H, W\) with B, H and W at least 1, got ") as error:
         model(torch.zeros(shape))
     assert str(tuple(shape)) in str(error.value)
 

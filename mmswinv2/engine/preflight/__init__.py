@@ -8,6 +8,7 @@ from .dataset_configs import LOADERS
 from .errors import ConfigError
 from .image_files import DECODED_SUFFIXES, decode_fault, end_fault
 from .image_folders import check_image_folders
+from .mixed_batches import check_mixed_batches
 from .paths import check_paths
 from .unknown_type import explain_unknown_type
 from .work_dir import check_work_dir
@@ -36,6 +37,7 @@ def check_config(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
         ConfigError: Names the config key or file at fault and what to do.
         KeyError: MMEngine's, if a data set's type is unknown; see :func:`explain_unknown_type`.
     """
+    check_mixed_batches(cfg, loaders)
     check_paths(cfg, loaders)
     check_image_folders(cfg, loaders)
     check_coco_annotations(cfg, loaders)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import nn
 
+from ...models.image_classifier import ImageClassifier
 from .errors import ConfigError
 
 # One class by design (object or not), or classes of their own (stuff beside things).
@@ -51,6 +52,8 @@ def unwrapped(model: nn.Module) -> nn.Module:
 def _counts(model: nn.Module, metainfo: dict) -> Iterator[tuple[str, int, int]]:
     """Triples of (config key, number of classes of the head, number of the data)."""
     classes = len(metainfo["classes"])
+    if isinstance(model, ImageClassifier):
+        yield "model.num_classes", model.num_classes, classes
     things = len(metainfo.get("thing_classes", ())) or classes
     for name, head in model.named_modules():
         parts = name.split(".")

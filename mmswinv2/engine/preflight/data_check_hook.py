@@ -1,19 +1,25 @@
 """Looks at all data before the first iteration."""
 
+import logging
 import time
 from functools import partial
 
 from mmengine.dataset import BaseDataset
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 
+from ...datasets import ImageDataset, ImageShards
+from ...models.image_classifier import ImageClassifier
 from ...registry import HOOKS
-from .class_counts import check_class_counts
+from .class_counts import check_class_counts, unwrapped
 from .errors import ConfigError, name_some
 from .image_files import MAX_DECODED, MAX_READ, decode_fault, end_fault, map_files, spread
+from .image_labels import check_labels, check_same_classes
 from .label_maps import label_map_fault, reads_label_maps, values_hint
+from .shards import image_faults, shard_faults
 
 
 @HOOKS.register_module()
@@ -28,6 +34,7 @@ class DataCheckHook(Hook):
 
     def __init__(self) -> None:
         self._checked: list[dict] = []  # configs of data sets, so that equal ones are looked at once
+        self._training: list[ImageDataset] = []
 
     @master_only
     def before_train(self, runner: Runner) -> None:
@@ -59,7 +66,17 @@ class DataCheckHook(Hook):
                 )
                 continue
             check_class_counts(runner.model, leaf.metainfo, key)
+            model = unwrapped(runner.model)
+            if isinstance(leaf, ImageDataset) and isinstance(model, ImageClassifier):
+                self._check_labels(model, leaf, key)
             runner.logger.info(check_files(leaf, key))
+
+    def _check_labels(self, model: ImageClassifier, dataset: ImageDataset, key: str) -> None:
+        check_labels(model, dataset, key)
+        if key.startswith("train_"):
+            self._training.append(dataset)
+        for training in self._training:
+            check_same_classes(training, dataset, key)
 
 
 def built_leaves(key: str, dataset: BaseDataset) -> list[tuple[str, BaseDataset]]:
@@ -88,12 +105,15 @@ def check_files(dataset: BaseDataset, key: str) -> str:
     if getattr(dataset, "backend_args", None):
         return f"{key}: {len(dataset)} images in remote storage (backend_args), not checked"
     start = time.perf_counter()
-    entries = [dataset.get_data_info(index) for index in range(len(dataset))]
+    if isinstance(dataset, ImageShards):
+        return f"{key}: {_check_shards(dataset, key)} ({time.perf_counter() - start:.1f} s)"
+    entries = [dataset.get_data_info(index) for index in spread(range(len(dataset)), MAX_READ)]
     images = _paths(entries, "img_path")
     maps = _paths(entries, "seg_map_path")
-    _fail_on(map_files(end_fault, spread(images + maps, MAX_READ)), key, len(images + maps))
-    _fail_on(map_files(decode_fault, spread(images, MAX_DECODED)), key, len(images))
-    report = f"{len(images)} images, {min(len(images), MAX_DECODED)} of them decoded"
+    read, decoded = spread(images + maps, MAX_READ), spread(images, MAX_DECODED)
+    faults = map_files(end_fault, read) or map_files(decode_fault, decoded)
+    _fail_on(faults, key, len(read), skip=getattr(dataset, "skip_unreadable", False))
+    report = f"{len(images)} images, {len(decoded)} of them decoded"
     if maps:
         report += f"; {len(maps)} label maps"
     if maps and reads_label_maps(dataset):
@@ -103,12 +123,24 @@ def check_files(dataset: BaseDataset, key: str) -> str:
     return f"{key}: {report} ({time.perf_counter() - start:.1f} s)"
 
 
+def _check_shards(dataset: ImageShards, key: str) -> str:
+    """Checks a sharded set; returns what was looked at."""
+    shards, decoded = len(dataset.shard_sizes), min(len(dataset), MAX_DECODED)
+    _fail_on(shard_faults(dataset), key, shards, "Fetch these shards, or write the index anew")
+    _fail_on(image_faults(dataset), key, decoded, "Write the index anew", dataset.skip_unreadable)
+    return f"{len(dataset)} images in {shards} shards, {decoded} of them decoded"
+
+
 def _paths(entries: list[dict], name: str) -> list[str]:
     return sorted({entry[name] for entry in entries if isinstance(entry.get(name), str)})
 
 
-def _fail_on(faults: list[str], key: str, total: int, advice: str = "Fetch or remove these files") -> None:
-    if faults:
-        raise ConfigError(
-            f"{key}: {len(faults)} of the {total} files looked at are missing or broken:\n{name_some(faults)}\n{advice}"
-        )
+def _fail_on(
+    faults: list[str], key: str, total: int, advice: str = "Fetch or remove these files", skip: bool = False
+) -> None:
+    if not faults:
+        return
+    message = f"{key}: {len(faults)} of the {total} files looked at are missing or broken:\n{name_some(faults)}\n"
+    if not skip:
+        raise ConfigError(message + advice)
+    print_log(f"{message}Training skips them (skip_unreadable=True)", "current", logging.WARNING)

@@ -29,10 +29,10 @@ def spread(items: Sequence[T], count: int) -> list[T]:
     return [items[index * len(items) // count] for index in range(count)]
 
 
-def map_files(check: Callable[[str], str | None], paths: Sequence[str]) -> list[str]:
-    """Faults that ``check`` finds in the files, in the order of ``paths``; files are read in threads."""
+def map_files(check: Callable[[T], str | None], files: Sequence[T]) -> list[str]:
+    """Faults that ``check`` finds in the files, given by path or index, in their order; they are read in threads."""
     with ThreadPoolExecutor(THREADS) as pool:
-        return [fault for fault in pool.map(check, paths) if fault]
+        return [fault for fault in pool.map(check, files) if fault]
 
 
 def end_fault(path: str) -> str | None:

@@ -1,0 +1,22 @@
+# 20 epochs * 70e6 images / 9216 images an iteration = 151910, so 152000 iterations.
+# Source: stage 1 of SwinV2-G in the SwinV2 paper (arXiv 2111.09883, A2.2): AdamW, lr 1.4e-3 at batch 9216, weight decay
+# 0.1, gradients clipped at norm 100, warm-up of 30000 iterations, then a cosine. In mixed precision: --amp.
+# It does not say where warm-up starts and the cosine ends: the ratios are those of simmim_800e and imagenet_300e.
+_base_ = "./simmim_800e.py"
+
+train_cfg = dict(_delete_=True, type="mmswinv2.ResumableIterLoop", max_iters=152000, val_interval=4000)
+
+param_scheduler = [
+    dict(type="LinearLR", start_factor=5e-7 / 1e-4, by_epoch=False, begin=0, end=30000),
+    dict(type="CosineAnnealingLR", eta_min_ratio=5e-6 / 5e-4, by_epoch=False, begin=30000, end=152000, T_max=122000),
+]
+
+optim_wrapper = dict(optimizer=dict(lr=1.4e-3, weight_decay=0.1), clip_grad=dict(max_norm=100.0))
+
+# lr 1.4e-3 is for 144 GPUs x 64 images; --auto-scale-lr scales it to what is used.
+auto_scale_lr = dict(base_batch_size=9216)
+
+default_hooks = dict(
+    logger=dict(log_metric_by_epoch=False),
+    checkpoint=dict(by_epoch=False, interval=4000),
+)

@@ -1,0 +1,178 @@
+"""Images for classification, with labels, or for SimMIM, without."""
+
+import os
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from mmengine.dataset import BaseDataset, force_full_init
+
+from ..registry import DATASETS
+from .listing import class_folder_lines, class_folders, folder_lines, labelled_list_file_lines, list_file_lines
+from .sample_seed import seeded
+from .unreadable import SkippedImages, UnreadableImageError
+
+MAX_SKIPPED_IN_A_ROW = 100
+
+
+@DATASETS.register_module()
+class ImageDataset(BaseDataset):
+    """Images below a folder, and their labels.
+
+    ``ann_file`` and ``with_label`` say where both come from:
+
+    - neither given: the folder holds a folder for each class, whose sorted names are the classes;
+    - ``ann_file``: a text file with a line ``path label`` for each image, the path below the folder;
+    - ``with_label=False``: all images below the folder, or the paths in ``ann_file``.
+
+    Entries have ``img_path`` and, unless ``with_label=False``, ``label``. An index with an attribute ``seed`` seeds
+    torch, numpy and random for its sample alone.
+
+    Args:
+        ann_file: List file, below ``data_root`` if relative; labels count from 0.
+        metainfo: ``classes``, a tuple of names or a file with one a line. Of class folders it chooses and numbers
+            those to use; for a list file it names the labels.
+        data_root: Root of ``data_prefix`` and ``ann_file``.
+        data_prefix: ``dict(img_path=FOLDER)``.
+        with_label: Whether images have labels.
+        skip_unreadable: In training, takes the next readable image in the place of an unreadable one, so that
+            batches keep their size and order, and counts it in the log. Otherwise it stops the run.
+        backend_args: MMEngine's, for data elsewhere than on a disk; it needs an ``ann_file``.
+        indices: The first (negative: last) so many images, or a sequence of indices.
+        pipeline: Transforms, the first of which is ``mmswinv2.LoadImage``.
+        test_mode: Whether the data is to evaluate on.
+        lazy_init: Whether to look for the images at their first use only.
+
+    Raises:
+        ValueError: Folders, a list file or settings that do not work, with what to do.
+    """
+
+    def __init__(
+        self,
+        ann_file: str = "",
+        metainfo: dict | None = None,
+        data_root: str = "",
+        data_prefix: dict[str, str] | None = None,
+        with_label: bool = True,
+        skip_unreadable: bool = False,
+        backend_args: dict | None = None,
+        indices: int | Sequence[int] | None = None,
+        pipeline: Sequence[dict] = (),
+        test_mode: bool = False,
+        lazy_init: bool = False,
+    ) -> None:
+        if skip_unreadable and test_mode:
+            raise ValueError("skip_unreadable=True is for training: in evaluation every image counts, mend the data")
+        self.with_label = with_label
+        self.skip_unreadable = skip_unreadable
+        self.backend_args = backend_args
+        self.max_label = -1
+        self._skipped = SkippedImages()
+        super().__init__(
+            ann_file=ann_file,
+            metainfo=metainfo,
+            data_root=data_root,
+            data_prefix=data_prefix or dict(img_path=""),
+            indices=indices,
+            pipeline=pipeline,
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+        )
+
+    def full_init(self) -> None:
+        """Looks for the images. MMEngine's way, a dict for each, would take gigabytes for ImageNet-22k."""
+        if self._fully_initialized:
+            return
+        self._check_classes()
+        self.data_bytes, self.data_address = pack(self._counted(self._lines()))
+        if not len(self.data_address):
+            raise ValueError(f"There is no image in {os.path.abspath(self.ann_file or self.folder)}")
+        self._fully_initialized = True
+        if self._indices is not None:
+            self.get_subset_(chosen(self._indices, len(self)))
+
+    @force_full_init
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        """The entry of an image: ``img_path``, ``label`` and its ``sample_idx``."""
+        position = int(idx) + (len(self) if idx < 0 else 0)
+        start = self.data_address[position - 1] if position else 0
+        line = self.data_bytes[start : self.data_address[position]].tobytes()
+        return {**self.parse_data_info(line.decode("utf-8", "surrogateescape")), "sample_idx": position}
+
+    def parse_data_info(self, raw_data_info: str) -> dict[str, Any]:
+        """The entry of a line."""
+        if not self.with_label:
+            return {"img_path": os.path.join(self.folder, raw_data_info)}
+        path, label = raw_data_info.rsplit(maxsplit=1)
+        return {"img_path": os.path.join(self.folder, path), "label": int(label)}
+
+    def __getitem__(self, idx: int) -> dict[str, Any]:
+        """The sample that the pipeline makes of an image.
+
+        Raises:
+            UnreadableImageError: Names the image; with ``skip_unreadable`` if many in a row cannot be read.
+        """
+        with seeded(getattr(idx, "seed", None)):
+            return self._readable(idx) if self.skip_unreadable else self.prepare_data(idx)
+
+    @property
+    def folder(self) -> str:
+        """What paths are relative to."""
+        return self.data_prefix["img_path"]
+
+    def _readable(self, idx: int) -> dict[str, Any]:
+        """The sample of the first readable image from ``idx`` on."""
+        for position in range(idx, idx + MAX_SKIPPED_IN_A_ROW):
+            try:
+                return self.prepare_data(position % len(self))
+            except UnreadableImageError as error:
+                self._skipped.add(error)
+                fault = error
+        raise UnreadableImageError(f"{MAX_SKIPPED_IN_A_ROW} images in a row cannot be read, the last: {fault}")
+
+    def _check_classes(self) -> None:
+        """Takes the classes from the folders where they are not given."""
+        if self.with_label and not self.ann_file:
+            self._metainfo.setdefault("classes", class_folders(self.folder))
+        classes = self._metainfo.get("classes")
+        if isinstance(classes, str):
+            raise ValueError(
+                f"metainfo.classes={classes!r} is no file: give one, or a tuple of names, ('name',) for one"
+            )
+        if classes is not None:
+            self._metainfo["classes"] = classes = tuple(classes)
+            if len(set(classes)) < len(classes):
+                raise ValueError(f"metainfo.classes names a class twice: {classes}")
+
+    def _lines(self) -> Iterator[str]:
+        """A line for each image."""
+        classes = self._metainfo.get("classes")
+        if self.ann_file and self.with_label:
+            return labelled_list_file_lines(self.ann_file, classes and len(classes), self.backend_args)
+        if self.ann_file:
+            return list_file_lines(self.ann_file, self.backend_args)
+        return class_folder_lines(self.folder, classes) if self.with_label else folder_lines(self.folder)
+
+    def _counted(self, lines: Iterable[str]) -> Iterator[str]:
+        """The lines as they are; the greatest label is noted, for the check before a run."""
+        for line in lines:
+            if self.with_label:
+                self.max_label = max(self.max_label, int(line.rsplit(maxsplit=1)[1]))
+            yield line
+
+
+def pack(lines: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The lines as one block of bytes, and where in it each one ends."""
+    text, ends = bytearray(), array("q")
+    for line in lines:
+        text += line.encode("utf-8", "surrogateescape")
+        ends.append(len(text))
+    return np.frombuffer(text, np.uint8), np.frombuffer(ends, np.int64)
+
+
+def chosen(indices: int | Sequence[int], total: int) -> Sequence[int]:
+    """What ``indices`` stands for: the first so many, for a negative number the last, or the indices themselves."""
+    if not isinstance(indices, int):
+        return indices
+    return range(total)[:indices] if indices >= 0 else range(total)[indices:]

@@ -1,0 +1,22 @@
+"""Random numbers that depend on where a run stands, not on what ran before: a resumed run draws the same ones."""
+
+import random
+
+import numpy as np
+import torch
+
+# What a seed is for, so that seeds of different purposes with the same numbers differ.
+ORDER, SAMPLE, PROCESS = range(3)
+
+
+def mixed_seed(*numbers: int) -> int:
+    """A seed of 32 bits made of ``numbers``, each at least 0; any other numbers give an unrelated one."""
+    # With their count, because numpy overlooks zeros at the end.
+    return int(np.random.SeedSequence((len(numbers), *numbers)).generate_state(1)[0])
+
+
+def seed_process(seed: int) -> None:
+    """Seeds Python, numpy and torch on all devices; ``seed`` has at most 32 bits."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)

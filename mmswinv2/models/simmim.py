@@ -1,0 +1,112 @@
+"""SimMIM: pretraining by predicting the pixels of masked patches (arXiv 2111.09886, in V2: 2111.09883, section 3.4)."""
+
+from typing import Any
+
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor, nn
+
+from ..registry import MODELS
+from .norm_targets import norm_targets
+
+
+@MODELS.register_module()
+class SimMIM(BaseModel):
+    """A SwinV2 whose masked patches become one learnt token, and a linear head that predicts their pixels.
+
+    The backbone's last stage predicts: a 1x1 convolution gives every token the pixels below it. The loss
+    is L1 on masked pixels alone.
+
+    Args:
+        backbone: Config of a :class:`SwinTransformerV2`; its ``out_indices`` is the last stage alone.
+        target_window: Side in pixels, odd and at least 3, of the window over which targets are normalised; None: the
+            pixels themselves are the targets.
+        data_preprocessor: MMEngine's; images arrive normalised, so by default it only moves them.
+        init_cfg: MMEngine's.
+
+    Raises:
+        ValueError: A backbone that returns other stages, or another ``target_window``.
+    """
+
+    def __init__(
+        self,
+        backbone: dict[str, Any],
+        target_window: int | None = 47,
+        data_preprocessor: dict[str, Any] | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        self.backbone = MODELS.build(backbone)
+        stages = len(self.backbone.arch.depths)
+        if self.backbone.out_indices != (stages - 1,):
+            raise ValueError(
+                f"SimMIM predicts from the last stage alone: set backbone.out_indices=({stages - 1},), "
+                f"got {self.backbone.out_indices}"
+            )
+        if target_window is not None and (target_window < 3 or target_window % 2 == 0):
+            raise ValueError(
+                f"target_window must be an odd number of pixels, at least 3, or None, got {target_window!r}"
+            )
+        self.target_window = target_window
+        self.patch_size = self.backbone.patch_size
+        self.stride = self.patch_size * 2 ** (stages - 1)
+        dims = self.backbone.arch.stage_dims
+        self.mask_token = nn.Parameter(torch.zeros(dims[0]))
+        nn.init.trunc_normal_(self.mask_token, std=0.02)
+        self.head = nn.Sequential(
+            nn.Conv2d(dims[-1], self.stride**2 * self.backbone.in_channels, kernel_size=1), nn.PixelShuffle(self.stride)
+        )
+
+    def forward(self, inputs: Tensor, mask: Tensor, mode: str = "tensor", **info: Any) -> Any:
+        """Reconstructs images of which part is masked.
+
+        Args:
+            inputs: Normalised images (B, C, H, W); H and W are multiples of the last stage's stride.
+            mask: (B, H / patch_size, W / patch_size), true or 1 where a patch is masked.
+            mode: ``tensor``, ``loss`` or ``predict``.
+            info: What else the data says of the images, such as ``img_path``; not used.
+
+        Returns:
+            ``tensor``: the prediction (B, C, H, W), in the space of the targets. ``loss``: a dict with
+            ``loss``. ``predict``: for every image a dict with its ``loss``, a float.
+
+        Raises:
+            ValueError: Shapes that do not fit.
+        """
+        self._check_shapes(inputs, mask)
+        prediction = self.reconstruct(inputs, mask)
+        if mode == "tensor":
+            return prediction
+        error, pixels = self.masked_error(prediction, inputs, mask)
+        if mode == "loss":
+            return {"loss": error.sum() / pixels.sum().clamp(min=1)}
+        return [{"loss": loss} for loss in (error / pixels.clamp(min=1)).tolist()]
+
+    def reconstruct(self, inputs: Tensor, mask: Tensor) -> Tensor:
+        """Prediction (B, C, H, W) of images whose patches in ``mask`` the backbone does not see."""
+        tokens = self.backbone.embed(inputs)  # (B, H / patch_size, W / patch_size, C)
+        tokens = torch.where(mask.bool().unsqueeze(-1), self.mask_token.to(tokens.dtype), tokens)
+        (features,) = self.backbone.forward_stages(tokens)  # (B, 8C, H / stride, W / stride)
+        return self.head(features)
+
+    def targets(self, inputs: Tensor) -> Tensor:
+        """What is to be predicted of normalised images, (B, C, H, W), float32."""
+        return inputs.float() if self.target_window is None else norm_targets(inputs, self.target_window)
+
+    def masked_error(self, prediction: Tensor, inputs: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Absolute error of masked pixels, summed over them and averaged over channels, and their number; both (B,)."""
+        masked = mask.to(torch.float32).unsqueeze(1)
+        masked = masked.repeat_interleave(self.patch_size, 2).repeat_interleave(self.patch_size, 3)  # (B, 1, H, W)
+        error = (prediction.float() - self.targets(inputs)).abs().mean(dim=1, keepdim=True)
+        return (error * masked).sum(dim=(1, 2, 3)), masked.sum(dim=(1, 2, 3))
+
+    def _check_shapes(self, inputs: Tensor, mask: Tensor) -> None:
+        height, width = inputs.shape[2:]
+        if height % self.stride or width % self.stride:
+            raise ValueError(
+                f"SimMIM needs images whose sides are multiples of the last stage's stride, {self.stride} px, "
+                f"got {height} x {width}: change the pipeline's image size"
+            )
+        expected = (len(inputs), height // self.patch_size, width // self.patch_size)
+        if tuple(mask.shape) != expected:
+            raise ValueError(f"the mask must have the shape {expected}, one entry a patch, got {tuple(mask.shape)}")
