@@ -142,7 +142,8 @@ class SwinTransformerV2(BaseModule):
         """Tokens (B, ceil(H / patch_size), ceil(W / patch_size), C) of images; see :meth:`forward`."""
         if x.dim() != 4 or x.size(1) != self.in_channels or 0 in x.shape:
             raise ValueError(
-                f"expected images of shape (B, {self.in_channels}, H, W) with B, H and W at least 1, got {tuple(x.shape)}"
+                f"expected images of shape (B, {self.in_channels}, H, W) with B, H and W at least 1, "
+                f"got {tuple(x.shape)}"
             )
         return self.patch_embed(x)
 
