@@ -1,4 +1,4 @@
-# Mask R-CNN with a small SwinV2 from scratch on street photographs: one to two hours on one CPU core.
+# Mask R-CNN with a small SwinV2 from scratch on street photographs: two hours on one CPU core.
 _base_ = [
     "../_base_/models/mask-rcnn_swinv2_fpn.py",
     "../_base_/datasets/facade_instance.py",
