@@ -21,7 +21,7 @@ def check_whole(checkpoint: BackboneCheckpoint) -> None:
     try:
         with torch.device("meta"):  # names and shapes, without memory
             backbone = SwinTransformerV2(arch=checkpoint.arch._asdict(), **model_settings(checkpoint))
-        match_state(checkpoint.weights.state, backbone.state_dict())
+        match_state(checkpoint.weights.state, backbone.state_dict(), final_norm=checkpoint.weights.single_norm)
     except ValueError as error:
         raise CheckpointError(f"{checkpoint.source}: {error}") from error
 

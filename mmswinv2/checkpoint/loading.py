@@ -42,7 +42,8 @@ def load_pretrained(
 
 
 def _load(backbone: nn.Module, checkpoint: BackboneCheckpoint, allow_partial: bool) -> LoadReport:
-    match = match_state(checkpoint.weights.state, backbone.state_dict(), allow_partial)
+    weights = checkpoint.weights
+    match = match_state(weights.state, backbone.state_dict(), allow_partial, weights.single_norm)
     if checkpoint.windows is not None:
         windows = {PRETRAINED_WINDOWS: torch.tensor(checkpoint.windows.pretrained)}
     elif backbone.pretrained_windows_are_explicit:

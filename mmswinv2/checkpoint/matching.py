@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .architecture import describe_arch, infer_arch
 from .errors import CheckpointError
-from .forms import PRETRAINED_WINDOWS, StateDict
+from .forms import PRETRAINED_WINDOWS, StateDict, num_stages
 
 # Only this project's files have a norm for every level; those of levels that a model does not return are not its own.
 OUTPUT_NORM = re.compile(r"norm\d+\.(weight|bias)")
@@ -37,13 +37,16 @@ class Match:
     unused: tuple[str, ...]
 
 
-def match_state(state: Mapping[str, Tensor], model: Mapping[str, Tensor], allow_partial: bool = False) -> Match:
+def match_state(
+    state: Mapping[str, Tensor], model: Mapping[str, Tensor], allow_partial: bool = False, final_norm: bool = False
+) -> Match:
     """Compares the tensors of a checkpoint, under this project's names, with a model's.
 
     Args:
         state: The checkpoint's tensors.
         model: The model's ``state_dict()``.
         allow_partial: Whether other tensors than output norms may be missing.
+        final_norm: Whether the norm after the last stage may not: every file of most forms has it.
 
     Raises:
         CheckpointError: Tensors are missing, mis-shaped, not finite, or belong to no such model.
@@ -52,7 +55,10 @@ def match_state(state: Mapping[str, Tensor], model: Mapping[str, Tensor], allow_
     given = {name for name in state if name != PRETRAINED_WINDOWS}
     absent, extra = sorted(ours - given), sorted(given - ours)
     unused = tuple(name for name in extra if OUTPUT_NORM.fullmatch(name))
-    missing = tuple(name for name in absent if not OUTPUT_NORM.fullmatch(name))
+    required = f"norm{num_stages(model) - 1}." if final_norm else None
+    missing = tuple(
+        name for name in absent if not OUTPUT_NORM.fullmatch(name) or (required and name.startswith(required))
+    )
     common = sorted(ours & given)
     faults = {
         "not in the checkpoint": () if allow_partial else missing,

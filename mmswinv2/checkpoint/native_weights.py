@@ -24,6 +24,7 @@ class NativeWeights:
         prefix: What preceded their names.
         coords_tables: For each stage the ``relative_coords_table`` of its blocks, (1, 2h-1, 2w-1, 2), which
             tell the windows; empty where the form does not keep them.
+        single_norm: Whether the form has a norm after the last stage and no other.
         dropped: Names left out: buffers that are made anew, heads, mask tokens, other modules.
     """
 
@@ -31,6 +32,7 @@ class NativeWeights:
     form: str
     prefix: str
     coords_tables: dict[int, list[Tensor]]
+    single_norm: bool
     dropped: tuple[str, ...]
 
 
@@ -57,7 +59,7 @@ def to_native(state_dict: Mapping[str, Tensor], prefix: str | None = None) -> Na
             tables.setdefault(int(table[1]), []).append(tensor)
         if not name.endswith((*BUFFERS, "mask_token")):
             native[name] = tensor
-    return NativeWeights(native, form.name, prefix, tables, _dropped(tensors, inside, prefix, form))
+    return NativeWeights(native, form.name, prefix, tables, form.single_norm, _dropped(tensors, inside, prefix, form))
 
 
 def _find_prefix(names: Mapping[str, Tensor], prefix: str | None) -> str:

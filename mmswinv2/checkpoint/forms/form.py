@@ -21,6 +21,7 @@ class Form:
         renames: Pairs (theirs, ours) of parts of names, replaced in this order.
         aliases: Pairs (theirs, ours) that only reading knows: names of older releases.
         final_norm: Name of the single norm after the last stage, the last of this project's.
+        single_norm: Whether a file has that norm and no other, rather than norms of any levels.
         merging_begins_stage: Whether a patch merging bears the number of the stage after it.
     """
 
@@ -30,6 +31,7 @@ class Form:
     renames: tuple[tuple[str, str], ...] = ()
     aliases: tuple[tuple[str, str], ...] = ()
     final_norm = "norm."
+    single_norm = True
     merging_begins_stage = False
 
     def recognises(self, names: Iterable[str]) -> bool:

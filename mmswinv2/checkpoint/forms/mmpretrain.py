@@ -20,6 +20,7 @@ class MMPretrain(Form):
         (".norm3.", ".enorm."),
     )
     merging_begins_stage = True
+    single_norm = False
 
     def join(self, state: StateDict) -> StateDict:
         """Reorders the inputs of the patch mergings; their norm comes after the reduction and stays."""

@@ -13,6 +13,7 @@ class Native(Form):
 
     name = "native"
     roots = (*Form.roots, PRETRAINED_WINDOWS)
+    single_norm = False
 
     def recognises(self, names: Iterable[str]) -> bool:
         return any(name == PRETRAINED_WINDOWS or re.match(r"norm\d+\.", name) for name in names)
