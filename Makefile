@@ -1,5 +1,6 @@
 # make setup   builds .venv from nothing, mmcv's compiled ops included, and verifies it
 # make demo    trains Mask R-CNN and UPerNet on real images, evaluates them, leaves pictures
+# make demo-pretrain  SimMIM, then classification and Mask R-CNN from its weights and from scratch
 # make test    proves the backbone right and runs the recipes on a handful of real images
 # make test-full  also what takes longer
 # make lint    style
@@ -17,7 +18,7 @@ BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 PIP := $(BIN)/python -m pip --disable-pip-version-check install
 
-.PHONY: setup demo test test-full lint
+.PHONY: setup demo demo-pretrain test test-full lint
 
 setup: $(STAMPS)/verified
 
@@ -55,6 +56,9 @@ $(STAMPS)/verified: $(STAMPS)/packages mmswinv2/environment.py
 
 demo: setup
 	$(BIN)/python demo/run.py
+
+demo-pretrain: setup
+	$(BIN)/python demo/pretrain.py
 
 test: setup
 	$(BIN)/python -m pytest -q -m 'not full'

@@ -6,8 +6,6 @@ it goes on where it stopped. Results are in ``work_dirs/demo``.
 
 import argparse
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,8 +17,8 @@ from pictures import draw_detections, draw_segmentations
 from rich.console import Console
 from rich.table import Table
 from scores import Scores, detection_scores, segmentation_scores
+from steps import ROOT, run_tool
 
-ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "demo/nuclei"
 ANNOTATIONS = DATA / "annotations/instances_val.json"
 LABEL_MAPS = DATA / "semantic/val"
@@ -98,15 +96,6 @@ def save_untrained(config: Path, seed: int, checkpoint: Path) -> None:
 
 def test(config: Path, checkpoint: Path, work_dir: Path, option: str) -> None:
     run_tool("test.py", config, checkpoint, "--work-dir", work_dir, "--cfg-options", option)
-
-
-def run_tool(name: str, *arguments: object) -> None:
-    """Runs a tool of the repository; its output, with progress and ETA, goes through."""
-    command = [sys.executable, str(ROOT / "tools" / name), *map(str, arguments)]
-    print("==", " ".join(["python", *command[1:]]).replace(f"{ROOT}/", ""), flush=True)
-    status = subprocess.run(command, cwd=ROOT).returncode
-    if status:
-        sys.exit(f"tools/{name} failed with status {status}; `make demo` goes on where it stopped")
 
 
 def print_table(results: dict[str, dict[str, Scores]], work_dir: Path) -> None:

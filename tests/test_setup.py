@@ -162,7 +162,7 @@ def test_another_version_is_installed_and_what_was_built_on_it(checkout, version
     assert checkout.steps_of("setup", version) == steps
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "test-full", "lint"])
+@pytest.mark.parametrize("target", ["demo", "demo-pretrain", "test", "test-full", "lint"])
 def test_every_target_sets_up_first_and_then_does_its_job(checkout, target):
     """On a fresh machine `make demo` and `make test` are the only commands."""
     fresh = checkout.make("-n", target).stdout

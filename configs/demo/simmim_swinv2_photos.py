@@ -1,0 +1,52 @@
+# SimMIM with a small SwinV2 on photographs and microscope images: minutes on 2 CPU cores.
+_base_ = [
+    "../_base_/models/simmim_swinv2.py",
+    "../_base_/schedules/demo_pretraining.py",
+    "../_base_/runtime/mmengine.py",
+]
+
+model = dict(
+    backbone=dict(
+        arch=dict(_delete_=True, embed_dims=64, depths=(2, 2, 4), num_heads=(2, 4, 8)),
+        window_size=8,
+        out_indices=(2,),
+        drop_path_rate=0.0,
+    ),
+)
+
+# 4 x 4 squares of 32 px, of which ceil(16 * 0.6) = 10 are hidden
+load = dict(type="mmswinv2.LoadImage")
+mask = dict(type="mmswinv2.RandomPatchMask", input_size=128, mask_patch_size=32, patch_size=4, mask_ratio=0.6)
+crop = dict(
+    type="mmswinv2.TimmTransform",
+    input_size=128,
+    is_training=True,
+    scale=(0.3, 1.0),
+    ratio=(3 / 4, 4 / 3),
+    color_jitter=None,
+    interpolation="bicubic",
+)
+resize = dict(type="mmswinv2.TimmTransform", input_size=128, crop_pct=1.0, interpolation="bicubic")
+
+# Lists of paths below the folder; demo/pretrain.py writes longer ones where there are more images.
+images = dict(type="mmswinv2.ImageDataset", data_root="demo", data_prefix=dict(img_path=""), with_label=False)
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=0,
+    drop_last=True,
+    sampler=dict(type="mmswinv2.ResumableSampler", infinite=True),
+    collate_fn=dict(type="default_collate"),
+    dataset=dict(ann_file="pretraining_train.txt", pipeline=[load, crop, mask], **images),
+)
+val_dataloader = dict(
+    batch_size=16,
+    num_workers=0,
+    sampler=dict(type="mmswinv2.ResumableSampler", shuffle=False, seed=0),  # the same masks each time
+    collate_fn=dict(type="default_collate"),
+    dataset=dict(ann_file="pretraining_val.txt", pipeline=[load, resize, mask], test_mode=True, **images),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type="mmswinv2.ReconstructionLoss")
+test_evaluator = val_evaluator
+
+log_processor = dict(by_epoch=False, window_size=20)

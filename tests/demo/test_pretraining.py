@@ -1,0 +1,71 @@
+"""The demonstration of pretraining: its lists of images, baseline and pictures."""
+
+import importlib
+import json
+from pathlib import Path
+from types import ModuleType
+
+import cv2
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmswinv2.registry import MODELS
+from tests.support import ROOT
+
+DEMO = ROOT / "demo"
+SIMMIM = ROOT / "configs/demo/simmim_swinv2_photos.py"
+
+
+@pytest.fixture
+def demo(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Imports a script of the demo folder, which is no package."""
+    monkeypatch.syspath_prepend(str(DEMO))
+    return importlib.import_module
+
+
+@pytest.mark.parametrize(("split", "count"), [("train", 312 + 400), ("val", 65 + 199)])
+def test_lists_are_the_shipped_images_of_a_split(split: str, count: int) -> None:
+    """What is tested on is not pretrained on."""
+    names = (DEMO / f"pretraining_{split}.txt").read_text().splitlines()
+    assert len(names) == len(set(names)) == count
+    assert all((DEMO / name).is_file() and name.split("/")[1] == split for name in names)
+
+
+def test_further_images_are_of_training_folders(
+    demo: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of data sets that the demo tests on, only those for training; the shipped ones come first."""
+    for name in ("flowers5/train/roses/a.jpg", "flowers5/val/roses/b.jpg", "nuclei/val/c.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    monkeypatch.setenv("MMSWINV2_DATA", str(tmp_path))
+    images = demo("pretrain").training_images()
+    assert images[712:] == [str(tmp_path / "flowers5/train/roses/a.jpg")]
+
+
+def test_nearest_neighbour_by_colour(demo: ModuleType) -> None:
+    """Finds each image itself, and beats chance, 0.2, on others."""
+    histogram_accuracy = demo("baselines").histogram_accuracy
+    assert histogram_accuracy(DEMO / "flowers/val", DEMO / "flowers/val") == 1.0
+    assert 0.4 < histogram_accuracy(DEMO / "flowers/train", DEMO / "flowers/val") < 0.7
+
+
+def test_picture_of_reconstructions(demo: ModuleType, tmp_path: Path) -> None:
+    cfg = Config.fromfile(SIMMIM)
+    torch.save({"state_dict": MODELS.build(cfg.model).state_dict()}, tmp_path / "simmim.pth")
+    demo("pretraining_pictures").draw_reconstructions(SIMMIM, tmp_path / "simmim.pth", tmp_path / "a.png", columns=2)
+    height, width, _ = cv2.imread(str(tmp_path / "a.png")).shape
+    assert height > 500
+    assert width > 300
+
+
+def test_losses_of_an_interrupted_run_are_joined(demo: ModuleType, tmp_path: Path) -> None:
+    """Iterations that ran twice count once; lines of evaluations are no losses."""
+    lines = {"20260101_1": [(1, 3.0), (2, 2.0)], "20260101_2": [(2, 2.5), (3, 1.0)]}
+    for run, losses in lines.items():
+        folder = tmp_path / run / "vis_data"
+        folder.mkdir(parents=True)
+        entries = [{"iter": step, "loss": loss} for step, loss in losses] + [{"accuracy/top1": 50.0, "step": 3}]
+        (folder / "scalars.json").write_text("".join(f"{json.dumps(entry)}\n" for entry in entries))
+    assert demo("pretraining_pictures").read_losses(tmp_path) == ([1, 2, 3], [3.0, 2.5, 1.0])
