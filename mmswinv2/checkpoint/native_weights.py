@@ -24,7 +24,7 @@ class NativeWeights:
         prefix: What preceded their names.
         coords_tables: For each stage the ``relative_coords_table`` of its blocks, (1, 2h-1, 2w-1, 2), which
             tell the windows; empty where the form does not keep them.
-        single_norm: Whether the form has a norm after the last stage and no other.
+        single_norm: Whether every file of the form has the norm after the last stage.
         dropped: Names left out: buffers that are made anew, heads, mask tokens, other modules.
     """
 

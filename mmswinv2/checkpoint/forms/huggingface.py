@@ -28,6 +28,7 @@ class HuggingFace(Form):
         (".output.dense.", ".mlp.fc2."),
     )
     final_norm = "layernorm."
+    single_norm = False  # a Swinv2Backbone has none
 
     def join(self, state: StateDict) -> StateDict:
         """Joins queries, keys and values; where one is missing or mis-shaped they stay, to be reported by name."""
