@@ -18,7 +18,7 @@ from ..registry import HOOKS
 
 @HOOKS.register_module()
 class WeightsCheckHook(Hook):
-    """Refuses a checkpoint that does not hold the weights of every SwinV2 in the model."""
+    """Refuses a checkpoint that does not hold the weights of every SwinV2 in the model; heads are not looked at."""
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: Mapping[str, Any]) -> None:
         """Called between reading and loading."""
