@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torchvision import transforms
 
 from mmswinv2.datasets import TimmTransform
@@ -67,3 +67,21 @@ def test_training_is_seeded_by_the_global_generators(image: Image.Image) -> None
 def test_setting_that_timm_does_not_have() -> None:
     with pytest.raises(ValueError, match=r"timm\.data\.create_transform: .*'auto_augmentation'"):
         TimmTransform(auto_augmentation="rand-m9")
+
+
+def test_strongest_posterize(image: Image.Image) -> None:
+    """Magnitude 10 keeps no bit. Of 200 draws from 15 augmentations, half of them applied, some are this one."""
+    transform = TimmTransform(input_size=64, is_training=True, auto_augment="rand-m10-n200-inc1")
+    assert transform({"inputs": image})["inputs"].shape == (3, 64, 64)
+
+
+def test_pillow_that_refuses_the_strongest_posterize(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow 13: said when the transform is made, not by a worker some thousand images later."""
+
+    def refuse(image: Image.Image, bits: int) -> Image.Image:
+        raise ValueError("bits must be between or equal to 1 and 8")
+
+    monkeypatch.setattr(ImageOps, "posterize", refuse)
+    with pytest.raises(ValueError, match=r"with Pillow .*: pip install 'pillow<13'"):
+        TimmTransform(**OFFICIAL_TRAINING)
+    TimmTransform(input_size=64)
