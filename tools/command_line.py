@@ -103,9 +103,13 @@ def build_runner(cfg: Config, loaders: tuple[str, ...]) -> Runner:
     check_work_dir(cfg.work_dir)
     if is_main_process():
         check_config(cfg, loaders)
-    checks = [dict(type="mmswinv2.DataCheckHook"), dict(type="mmswinv2.WeightsCheckHook")]
-    hooks = cfg.get("custom_hooks") or []
-    cfg.custom_hooks = [*hooks, *(check for check in checks if check not in hooks)]  # a dumped config has them already
+    checks = [
+        dict(type="mmswinv2.DataCheckHook"),
+        dict(type="mmswinv2.WeightsCheckHook", whole_model="train_dataloader" not in loaders),
+    ]
+    types = [check["type"] for check in checks]
+    hooks = [hook for hook in cfg.get("custom_hooks") or [] if hook["type"] not in types]  # a dumped config has them
+    cfg.custom_hooks = [*hooks, *checks]
     if cfg.get("default_scope") == "mmdet":
         from mmdet.utils import setup_cache_size_limit_of_dynamo
 

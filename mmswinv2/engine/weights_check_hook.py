@@ -9,36 +9,53 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
-from torch import nn
+from torch import Tensor, nn
 
 from ..checkpoint import CheckpointError, match_state
+from ..checkpoint.forms import PRETRAINED_WINDOWS
+from ..checkpoint.matching import listed
 from ..models import SwinTransformerV2
 from ..registry import HOOKS
 
 
 @HOOKS.register_module()
 class WeightsCheckHook(Hook):
-    """Refuses a checkpoint that does not hold the weights of every SwinV2 in the model; heads are not looked at."""
+    """Refuses a checkpoint that does not hold the weights of every SwinV2 in the model.
+
+    A run that goes on with ``--resume`` needs the other tensors of the model as well.
+
+    Args:
+        whole_model: Whether a run that does not resume needs them too, as a test does; a training from ``load_from``
+            may have another head.
+    """
+
+    def __init__(self, whole_model: bool = False) -> None:
+        self.whole_model = whole_model
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: Mapping[str, Any]) -> None:
         """Called between reading and loading."""
-        if runner.cfg.get("resume") and "meta" not in checkpoint:
+        resume = bool(runner.cfg.get("resume"))
+        if resume and "meta" not in checkpoint:
             raise CheckpointError(
                 f"{runner.cfg.load_from} holds weights alone, no run to resume: without --resume, load_from starts a "
                 "new run from them"
             )
-        check_weights(runner.model, checkpoint)
+        try:
+            check_weights(runner.model, checkpoint, whole_model=resume or self.whole_model)
+        except CheckpointError as error:
+            raise CheckpointError(f"{runner.cfg.load_from}: {error}") from error
 
 
-def check_weights(model: nn.Module, checkpoint: Mapping[str, Any]) -> None:
-    """Compares the weights of a whole model's checkpoint with those of every SwinV2 in the model.
+def check_weights(model: nn.Module, checkpoint: Mapping[str, Any], whole_model: bool) -> None:
+    """Compares a checkpoint with the model that is about to be given its weights.
 
     Args:
-        model: The model that is about to be given the weights.
+        model: The model.
         checkpoint: What the file holds.
+        whole_model: Whether heads and necks are compared too, and not the SwinV2s in the model alone.
 
     Raises:
-        CheckpointError: Names the backbone and its tensors that are missing or mis-shaped.
+        CheckpointError: Names the tensors that are missing or mis-shaped.
     """
     if is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
@@ -49,6 +66,8 @@ def check_weights(model: nn.Module, checkpoint: Mapping[str, Any]) -> None:
             prefix = f"{name}." if name else ""
             own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
             _check_backbone(module, own, name)
+    if whole_model:
+        _check_all(model.state_dict(), weights)
 
 
 def _check_backbone(backbone: SwinTransformerV2, weights: Mapping[str, Any], name: str) -> None:
@@ -61,3 +80,17 @@ def _check_backbone(backbone: SwinTransformerV2, weights: Mapping[str, Any], nam
         match_state(weights, backbone.state_dict())
     except CheckpointError as error:
         raise CheckpointError(f"the checkpoint's {name}: {error}") from error
+
+
+def _check_all(model: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
+    names = [name for name in model if name.rpartition(".")[2] != PRETRAINED_WINDOWS]
+    faults = {
+        "not in the checkpoint": [name for name in names if name not in weights],
+        "of another shape": [name for name in names if name in weights and weights[name].shape != model[name].shape],
+    }
+    lines = [f"{fault} ({len(tensors)}): {listed(tensors)}" for fault, tensors in faults.items() if tensors]
+    if lines:
+        advice = "to train from its backbone alone: model.backbone.init_cfg=dict(type='Pretrained', checkpoint=...)"
+        raise CheckpointError(
+            "\n  ".join(["the checkpoint is one of another model than the config's:", *lines, advice])
+        )

@@ -78,7 +78,7 @@ UPERNET = {
 }
 WINDOWS_OF_PRETRAINING = "pretrained window    12, 12, 12, 6, told by its buffer"
 
-Run = Callable[[str, dict[str, object]], str]
+Run = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
@@ -116,14 +116,14 @@ def run(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pyte
     monkeypatch.setenv("ADE20K_ROOT", str(data / "ade"))
     number = count()
 
-    def run(command: str, options: dict[str, object]) -> str:
+    def run(command: str, options: dict[str, object], status: int = 0) -> str:
         own = {"visualizer.name": f"{tmp_path.name}_{next(number)}", **options}  # a second of a name would be the first
         tool, *arguments = shlex.split(command)
         monkeypatch.setattr(sys, "argv", [tool, *arguments, "--cfg-options", *(f"{k}={v}" for k, v in own.items())])
         with pytest.raises(SystemExit) as end:
             runpy.run_path(tool, run_name="__main__")
         printed = capfd.readouterr()
-        assert not end.value.code, printed.err
+        assert (end.value.code or 0) == status, printed.err
         return printed.out + printed.err
 
     return run
@@ -211,6 +211,14 @@ def test_simmim_goes_on_to_classifier_detector_and_segmentor(run: Run) -> None:
         assert 0 <= metric(key, printed) <= 100
         state = read_checkpoint(str(written(name))).content["state_dict"]
         assert state["backbone.pretrained_window_sizes"].tolist() == [[12, 12], [12, 12], [12, 12], [6, 6]]
+
+    # their backbones fit, but they are not what the run was about
+    detector = written("mask-rcnn_swinv2-b-w16_fpn_1x_coco")
+    printed = run(to_train(simmim, "--resume", str(detector)), {**SIMMIM, **EPOCH}, status=2)
+    assert f"{detector}: the checkpoint is one of another model" in printed
+    assert "not in the checkpoint (3): mask_token, head.0.weight, head.0.bias" in printed
+    test = shlex.join([str(ROOT / "tools/test.py"), str(ROOT / f"configs/mask_rcnn/{detector.parent.name}.py")])
+    assert "neck.lateral_convs.0.conv.weight" in run(f"{test} {written(simmim)}", MASK_RCNN, status=2)
 
 
 def test_classifier_is_tested_at_another_size_and_window(run: Run) -> None:
