@@ -34,6 +34,7 @@ from mmengine.runner import Runner
 
 import mmswinv2
 from mmswinv2.checkpoint import HUB_PREFIX, CheckpointError
+from mmswinv2.datasets import UnreadableImageError
 from mmswinv2.engine.preflight import ConfigError, check_config, check_work_dir, explain_unknown_type
 
 CFG_OPTIONS = (
@@ -132,6 +133,12 @@ def explained(action: Callable[[], object], cfg: Config) -> None:
         if explanation is None:
             raise
         raise explanation from error
+    except UnreadableImageError as error:
+        # From a worker the message is its traceback, which ends in the error's name and what it said.
+        image = str(error).strip().rpartition(f"{UnreadableImageError.__name__}: ")[2]
+        raise ConfigError(
+            f"{image}\n  Mend the file or, in training, skip such images: skip_unreadable=True in the data set"
+        ) from error
     except (TypeError, ValueError) as error:
         if isinstance(error, ConfigError) or not raised_on_purpose(error):
             raise

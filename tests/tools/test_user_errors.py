@@ -149,6 +149,25 @@ def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
         explained(lambda: SwinTransformerV2(arch="tinny"), Config())
 
 
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_an_image_that_breaks_in_the_middle_of_a_run_is_named(
+    num_workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a traceback from a worker process either, and with the way on."""
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    from command_line import explained
+    from mmengine.config import Config
+    from torch.utils.data import DataLoader
+
+    from mmswinv2.datasets import ImageDataset
+    from mmswinv2.engine import ConfigError
+
+    (tmp_path / "a.jpg").write_text("<html>404</html>")
+    dataset = ImageDataset(data_root=str(tmp_path), with_label=False, pipeline=[dict(type="mmswinv2.LoadImage")])
+    with pytest.raises(ConfigError, match=rf"^{tmp_path}/a\.jpg: it is not an image\n.*skip_unreadable=True"):
+        explained(lambda: list(DataLoader(dataset, num_workers=num_workers)), Config())
+
+
 def test_broken_packages_are_named_before_they_are_imported(tmp_path: Path) -> None:
     """An mmcv without compiled ops: one message with the mend, not the traceback that importing mmdet would give."""
     (tmp_path / "mmcv").mkdir()
