@@ -14,6 +14,9 @@ from .seeds import ORDER, SAMPLE, mixed_seed
 class SeededIndex(int):
     """Index of a sample, with a seed for its augmentation.
 
+    The seed stays with it in the arithmetic by which MMEngine's ``ConcatDataset`` (``-``) and ``RepeatDataset`` (``%``)
+    find the data set inside them.
+
     Attributes:
         seed: From 0 to 2^32 - 1. A data set that draws by it alone gives the same sample in every worker.
     """
@@ -24,6 +27,12 @@ class SeededIndex(int):
         self = super().__new__(cls, index)
         self.seed = seed
         return self
+
+    def __sub__(self, other: int) -> "SeededIndex":
+        return SeededIndex(int(self) - other, self.seed)
+
+    def __mod__(self, other: int) -> "SeededIndex":
+        return SeededIndex(int(self) % other, self.seed)
 
     def __getnewargs__(self) -> tuple[int, int]:
         """For pickling, on the way to a worker."""

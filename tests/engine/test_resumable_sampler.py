@@ -5,6 +5,7 @@ import pickle
 from itertools import chain, islice
 
 import pytest
+from mmengine.dataset import BaseDataset, ConcatDataset, RepeatDataset
 
 from mmswinv2.engine import ResumableSampler, SeededIndex, resumable_sampler
 
@@ -24,6 +25,22 @@ def with_seeds(samples: list[SeededIndex]) -> list[tuple[int, int]]:
 def test_seeded_index_reaches_workers_whole(copied: object) -> None:
     index = copied(SeededIndex(3, 5))
     assert index == 3 and index.seed == 5 and "abcd"[index] == "d"
+
+
+class Seeds(BaseDataset):
+    """Samples are what reaches them of an index."""
+
+    def load_data_list(self) -> list[dict]:
+        return [{} for _ in range(SIZE)]
+
+    def __getitem__(self, index: int) -> tuple[int, int]:
+        return int(index), index.seed
+
+
+def test_seed_reaches_data_sets_inside_mmengine_s_wrappers() -> None:
+    """So that a run on several folders, or on one that is repeated, resumes exactly too."""
+    assert ConcatDataset([Seeds(), Seeds()])[SeededIndex(SIZE + 3, 5)] == (3, 5)
+    assert RepeatDataset(Seeds(), times=3)[SeededIndex(2 * SIZE + 3, 5)] == (3, 5)
 
 
 def test_epochs_are_complete_and_differ(monkeypatch: pytest.MonkeyPatch) -> None:
