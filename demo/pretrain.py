@@ -14,6 +14,7 @@ from pathlib import Path
 from baselines import histogram_accuracy
 from mmengine.config import Config
 from pretraining_pictures import draw_losses, draw_reconstructions
+from reconstruction import held_out_losses
 from rich.console import Console
 from rich.table import Table
 from scores import detection_scores
@@ -45,10 +46,11 @@ def main() -> None:
             **classify(args.work_dir / f"flowers_{name}", args.seed, options),
             **detect(args.work_dir / f"nuclei_{name}", args.seed, options),
         }
-    (args.work_dir / "results.json").write_text(json.dumps(results, indent=2))
+    losses = held_out_losses(SIMMIM, simmim)
+    (args.work_dir / "results.json").write_text(json.dumps({"held-out loss": losses, **results}, indent=2))
     draw_reconstructions(SIMMIM, simmim, args.work_dir / "reconstructions.png")
     draw_losses(args.work_dir, args.work_dir / "losses.png")
-    print_table(results, args.work_dir)
+    print_table(results, losses, args.work_dir)
 
 
 def pretrain(work_dir: Path, seed: int) -> Path:
@@ -99,12 +101,13 @@ def train(config: Path, work_dir: Path, seed: int, options: tuple[str, ...]) -> 
     return checkpoint
 
 
-def print_table(results: dict[str, dict[str, float]], work_dir: Path) -> None:
-    """One table of all scores on the validation images."""
+def print_table(results: dict[str, dict[str, float]], losses: dict[str, float], work_dir: Path) -> None:
+    """One table of all scores on the validation images, and how well SimMIM predicts what it does not see."""
     table = Table("", *COLUMNS, title="flowers (top-1) and nuclei (AP), validation images")
     for method, scores in results.items():
         table.add_row(method, *(f"{scores[column]:.3f}" if column in scores else "" for column in COLUMNS))
     Console(width=110).print(table)
+    print("loss on held-out images:", ", ".join(f"{name} {loss:.3f}" for name, loss in losses.items()))
     print(f"pictures: {work_dir / 'reconstructions.png'}, {work_dir / 'losses.png'}")
     print(f"scores:   {work_dir / 'results.json'}")
 

@@ -7,11 +7,11 @@ import matplotlib
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner, load_checkpoint
+from mmengine.runner import Runner
+from reconstruction import load_simmim
 from torch import Tensor
 
 from mmswinv2.models.norm_targets import local_statistics
-from mmswinv2.registry import MODELS
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -27,8 +27,7 @@ CAPTION = (
 def draw_reconstructions(config: Path, checkpoint: Path, output: Path, columns: int = 8) -> None:
     """Original, masked and reconstructed validation images, evenly spread over the data set."""
     cfg = Config.fromfile(config)
-    model = MODELS.build(cfg.model).eval()
-    load_checkpoint(model, str(checkpoint), map_location="cpu")
+    model = load_simmim(cfg, checkpoint)
     dataset = Runner.build_dataloader(cfg.val_dataloader).dataset
     torch.manual_seed(0)
     samples = [dataset[index] for index in np.linspace(0, len(dataset) - 1, columns).astype(int)]

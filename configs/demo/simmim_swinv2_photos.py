@@ -14,9 +14,10 @@ model = dict(
     ),
 )
 
-# 4 x 4 squares of 32 px, of which ceil(16 * 0.6) = 10 are hidden
+# 8 x 8 squares of 16 px, of which ceil(64 * 0.6) = 39 are hidden. With the 32 px of the official recipe and a learning
+# rate of 1e-3 hardly anything is learnt in so few steps: the held-out loss stays at 0.635, where a constant has 0.668.
 load = dict(type="mmswinv2.LoadImage")
-mask = dict(type="mmswinv2.RandomPatchMask", input_size=128, mask_patch_size=32, patch_size=4, mask_ratio=0.6)
+mask = dict(type="mmswinv2.RandomPatchMask", input_size=128, mask_patch_size=16, patch_size=4, mask_ratio=0.6)
 crop = dict(
     type="mmswinv2.TimmTransform",
     input_size=128,
@@ -31,7 +32,7 @@ resize = dict(type="mmswinv2.TimmTransform", input_size=128, crop_pct=1.0, inter
 # Lists of paths below the folder; demo/pretrain.py writes longer ones where there are more images.
 images = dict(type="mmswinv2.ImageDataset", data_root="demo", data_prefix=dict(img_path=""), with_label=False)
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=16,
     num_workers=0,
     drop_last=True,
     sampler=dict(type="mmswinv2.ResumableSampler", infinite=True),
@@ -46,7 +47,10 @@ val_dataloader = dict(
     dataset=dict(ann_file="pretraining_val.txt", pipeline=[load, resize, mask], test_mode=True, **images),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type="mmswinv2.ReconstructionLoss")
+val_evaluator = dict(type="mmswinv2.ReconstructionError")
 test_evaluator = val_evaluator
+
+# 600 iterations of 16 images
+optim_wrapper = dict(optimizer=dict(lr=4e-3))
 
 log_processor = dict(by_epoch=False, window_size=20)

@@ -2,6 +2,6 @@
 
 from .accuracy import Accuracy
 from .prediction_table import PredictionTable
-from .reconstruction_loss import ReconstructionLoss
+from .reconstruction_error import ReconstructionError
 
-__all__ = ["Accuracy", "PredictionTable", "ReconstructionLoss"]
+__all__ = ["Accuracy", "PredictionTable", "ReconstructionError"]

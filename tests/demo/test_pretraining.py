@@ -9,6 +9,7 @@ import cv2
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.runner import Runner
 
 from mmswinv2.registry import MODELS
 from tests.support import ROOT
@@ -69,3 +70,23 @@ def test_losses_of_an_interrupted_run_are_joined(demo: ModuleType, tmp_path: Pat
         entries = [{"iter": step, "loss": loss} for step, loss in losses] + [{"accuracy/top1": 50.0, "step": 3}]
         (folder / "scalars.json").write_text("".join(f"{json.dumps(entry)}\n" for entry in entries))
     assert demo("pretraining_pictures").read_losses(tmp_path) == ([1, 2, 3], [3.0, 2.5, 1.0])
+
+
+def test_held_out_losses(demo: ModuleType, tmp_path: Path) -> None:
+    """Of SimMIM what a test would report; the constant is the best, which 0 and those beside it are not."""
+    config, checkpoint = tmp_path / "simmim.py", tmp_path / "simmim.pth"
+    config.write_text(f"_base_ = {str(SIMMIM)!r}\nval_dataloader = dict(batch_size=3, dataset=dict(indices=7))\n")
+    cfg = Config.fromfile(config)
+    model = MODELS.build(cfg.model).eval()
+    torch.save({"state_dict": model.state_dict()}, checkpoint)
+    losses = demo("reconstruction").held_out_losses(config, checkpoint)
+
+    batches = list(Runner.build_dataloader(cfg.val_dataloader))
+    samples = [sample for batch in batches for sample in model.val_step(batch)]
+    assert len(samples) == 7
+    assert losses["SimMIM"] == pytest.approx(sum(sample["loss"] for sample in samples) / 7, rel=1e-4)
+    inputs, mask = (torch.cat([batch[key] for batch in batches]) for key in ("inputs", "mask"))
+    hidden = mask.repeat_interleave(4, 1).repeat_interleave(4, 2)
+    targets = model.targets(inputs).movedim(1, -1)[hidden]  # (pixels, 3)
+    for constant in (torch.zeros(3), *(targets.median(dim=0).values + step for step in (-0.05, 0.05))):
+        assert losses["best constant"] < (targets - constant).abs().mean()

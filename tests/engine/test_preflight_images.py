@@ -151,7 +151,7 @@ def test_simmim_does_not_look_at_classes(cfg: Config, root: Path) -> None:
     mask = dict(type="mmswinv2.RandomPatchMask", input_size=32, mask_patch_size=8)
     for part in (cfg.train_dataloader, cfg.val_dataloader):
         part.dataset.pipeline = [*PIPELINE, mask]
-    cfg.val_evaluator = dict(type="mmswinv2.ReconstructionLoss")
+    cfg.val_evaluator = dict(type="mmswinv2.ReconstructionError")
     assert train(cfg).iter == 1
 
 

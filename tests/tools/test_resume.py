@@ -46,7 +46,7 @@ def recipe(name: str) -> dict[str, Any]:
         config, metric, key = training(CLASSIFIER, **EPOCHS), "mmswinv2.Accuracy", "accuracy/top1"
         config["optim_wrapper"]["accumulative_counts"] = 2
     else:
-        config, metric, key = training(SIMMIM, **ITERATIONS), "mmswinv2.ReconstructionLoss", "reconstruction/loss"
+        config, metric, key = training(SIMMIM, **ITERATIONS), "mmswinv2.ReconstructionError", "reconstruction/l1"
         config["train_cfg"]["val_interval"] = 5
     config["default_hooks"]["checkpoint"].update(save_best=key)
     return {
@@ -128,7 +128,7 @@ def test_weights_averages_and_optimizer_are_the_same(runs: Runs) -> None:
 def test_best_checkpoint_is_kept(runs: Runs) -> None:
     """One, of the best evaluation, before the kill or after it."""
     (log,) = logged(runs.whole)
-    name, score = ("accuracy/top1", max) if "simmim" not in str(runs.whole) else ("reconstruction/loss", min)
+    name, score = ("accuracy/top1", max) if "simmim" not in str(runs.whole) else ("reconstruction/l1", min)
     best = score(entry[name] for entry in log if name in entry)
     for folder in (runs.whole, runs.resumed):
         (file,) = folder.glob("best_*.pth")
@@ -156,7 +156,7 @@ def test_test_tool_scores_the_best_and_writes_predictions(runs: Runs) -> None:
     (scores,) = [json.loads(file.read_text()) for file in (folder / "test").glob("*/*.json")]
     content = read_checkpoint(str(file)).content
     best = content["message_hub"]["runtime_info"]["best_score"]
-    assert scores["reconstruction/loss" if simmim else "accuracy/top1"] == pytest.approx(best, rel=1e-6)
+    assert scores["reconstruction/l1" if simmim else "accuracy/top1"] == pytest.approx(best, rel=1e-6)
     if not simmim:
         rows = list(csv.DictReader(out.open()))
         right = sum(row["label"] == row["predicted"] for row in rows)

@@ -57,5 +57,5 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-val_evaluator = dict(type="mmswinv2.ReconstructionLoss")
+val_evaluator = dict(type="mmswinv2.ReconstructionError")
 test_evaluator = val_evaluator

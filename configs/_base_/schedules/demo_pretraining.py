@@ -12,6 +12,7 @@ param_scheduler = [
 optim_wrapper = dict(
     type="OptimWrapper",
     constructor="mmswinv2.LayerDecayOptimWrapperConstructor",
+    paramwise_cfg=dict(custom_keys={".norm1.": dict(lr_mult=10), ".norm2.": dict(lr_mult=10)}),
     optimizer=dict(type="AdamW", lr=1e-3, weight_decay=0.05),
     clip_grad=dict(max_norm=5.0),
 )

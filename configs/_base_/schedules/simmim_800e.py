@@ -27,5 +27,5 @@ auto_scale_lr = dict(enable=False, base_batch_size=2048)
 default_hooks = dict(
     logger=dict(type="LoggerHook", interval=50),
     # of every tenth epoch, the last two and the best one
-    checkpoint=dict(type="CheckpointHook", interval=10, max_keep_ckpts=2, save_best="reconstruction/loss", rule="less"),
+    checkpoint=dict(type="CheckpointHook", interval=10, max_keep_ckpts=2, save_best="reconstruction/l1", rule="less"),
 )

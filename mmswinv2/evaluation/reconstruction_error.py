@@ -9,8 +9,10 @@ from ..registry import METRICS
 
 
 @METRICS.register_module()
-class ReconstructionLoss(BaseMetric):
-    """Mean of the images' losses, as ``reconstruction/loss``.
+class ReconstructionError(BaseMetric):
+    """Mean of the images' losses, as ``reconstruction/l1``.
+
+    Not ``loss``: MMEngine's log shows of whatever has this in its name the mean over the last evaluations.
 
     Evaluations are comparable if the masks stay the same: give the data loader an unshuffled
     :class:`ResumableSampler` with a ``seed``, from which they are drawn.
@@ -27,4 +29,4 @@ class ReconstructionLoss(BaseMetric):
 
     def compute_metrics(self, results: list[float]) -> dict[str, float]:
         """The mean."""
-        return {"loss": sum(results) / len(results)}
+        return {"l1": sum(results) / len(results)}
