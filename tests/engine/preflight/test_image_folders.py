@@ -14,8 +14,8 @@ from mmswinv2.datasets.shard_index import write_index
 from mmswinv2.engine import ConfigError
 from mmswinv2.engine.preflight import check_config
 
-from ..datasets.test_image_shards import write_shards
-from ..datasets.trees import CLASSES, IMAGES, write_classes
+from ...datasets.test_image_shards import write_shards
+from ...datasets.trees import CLASSES, IMAGES, write_classes
 
 BACKBONE = dict(
     type="mmswinv2.SwinTransformerV2",
