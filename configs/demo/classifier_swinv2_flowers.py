@@ -61,7 +61,8 @@ test_dataloader = val_dataloader
 val_evaluator = dict(type="mmswinv2.Accuracy", topk=(1,))
 test_evaluator = val_evaluator
 
-# 250 iterations of 16 images = 10 times each of the 400
+# 250 iterations of 16 images = 10 times each of the 400. With a learning rate of 2e-3 in place of the schedule's 1e-3
+# the top-1 accuracy falls from 0.60 to 0.51 (from scratch, seed 0).
 max_iters = 250
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 param_scheduler = [
