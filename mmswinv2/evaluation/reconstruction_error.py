@@ -12,7 +12,8 @@ from ..registry import METRICS
 class ReconstructionError(BaseMetric):
     """Mean of the images' losses, as ``reconstruction/l1``.
 
-    Not ``loss``: MMEngine's log shows of whatever has this in its name the mean over the last evaluations.
+    Not ``loss``: MMEngine's log shows of whatever has this in its name the mean over the last evaluations. In turn
+    ``save_best='reconstruction/l1'`` needs ``rule='less'`` beside it.
 
     Evaluations are comparable if the masks stay the same: give the data loader an unshuffled
     :class:`ResumableSampler` with a ``seed``, from which they are drawn.

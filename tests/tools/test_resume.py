@@ -48,7 +48,7 @@ def recipe(name: str) -> dict[str, Any]:
     else:
         config, metric, key = training(SIMMIM, **ITERATIONS), "mmswinv2.ReconstructionError", "reconstruction/l1"
         config["train_cfg"]["val_interval"] = 5
-    config["default_hooks"]["checkpoint"].update(save_best=key)
+    config["default_hooks"]["checkpoint"].update(save_best=key, rule="greater" if name == "classifier" else "less")
     return {
         **config,
         "custom_imports": dict(imports=["tests.engine.tiny_training"], allow_failed_imports=False),
