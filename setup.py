@@ -31,7 +31,7 @@ setup(
         ],
         "openmmlab": ["mmengine==0.10.7", "mmcv==2.1.0", "mmdet==3.3.0", "mmsegmentation==1.2.2"],
         # Detection and segmentation do without: timm brings torchvision, which has to fit torch to the build.
-        # Pillow 13 refuses timm's strongest posterize, of which RandAugment would stop a training now and then.
+        # Pillow 13 refuses timm's strongest posterize; RandAugment draws it now and then, and the training stops.
         "pretraining": ["timm>=1.0", "webdataset>=1.0", "pillow<13"],
         "dev": [
             "torchvision",

@@ -109,7 +109,8 @@ def build_runner(cfg: Config, loaders: tuple[str, ...]) -> Runner:
         dict(type="mmswinv2.WeightsCheckHook", whole_model="train_dataloader" not in loaders),
     ]
     types = [check["type"] for check in checks]
-    hooks = [hook for hook in cfg.get("custom_hooks") or [] if hook["type"] not in types]  # a dumped config has them
+    # A dumped config has them already, with the settings of its own run.
+    hooks = [hook for hook in cfg.get("custom_hooks") or [] if hook.get("type") not in types]
     cfg.custom_hooks = [*hooks, *checks]
     if cfg.get("default_scope") == "mmdet":
         from mmdet.utils import setup_cache_size_limit_of_dynamo

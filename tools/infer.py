@@ -124,9 +124,8 @@ def load_model(cfg: Config, checkpoint: str, device: str) -> tuple[nn.Module, ob
         raise ConfigError(
             f"The config has default_scope={cfg.get('default_scope')!r}: this tool predicts with 'mmdet' and 'mmseg'"
         )
-    check_weights(
-        model, read_checkpoint(checkpoint).content, whole_model=True
-    )  # their loaders only warn of what does not fit
+    # OpenMMLab's loaders only warn of what does not fit.
+    check_weights(model, read_checkpoint(checkpoint).content, whole_model=True)
     return model, predict
 
 

@@ -39,7 +39,7 @@ param_scheduler = [
     dict(type="CosineAnnealingLR", by_epoch=False, begin=100, end=max_iters, eta_min_ratio=0.01),
 ]
 
-# With the 2e-3 of the schedule box AP50 is 0.081 in place of 0.112.
+# With the schedule's 2e-3, clipped at 35, box AP50 is 0.081 in place of 0.112.
 optim_wrapper = dict(optimizer=dict(lr=5e-4), clip_grad=dict(max_norm=5.0))
 
 default_hooks = dict(logger=dict(interval=20), checkpoint=dict(by_epoch=False, interval=250, save_best=None))
