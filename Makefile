@@ -46,12 +46,12 @@ $(STAMPS)/mmcv-$(MMCV): $(STAMPS)/torch-$(TORCH)-$(TORCHVISION)
 	MMCV_WITH_OPS=1 $(PIP) --no-build-isolation onedl-mmcv==$(MMCV)
 	@touch $@
 
-$(STAMPS)/packages: $(STAMPS)/mmcv-$(MMCV) setup.py mmswinv2/version.py
+$(STAMPS)/packages: $(STAMPS)/mmcv-$(MMCV) setup.py mmswinv2/__init__.py
 	$(PIP) --no-build-isolation -e '.[onedl,dev]' torch===$(TORCH) torchvision==$(TORCHVISION)
 	@touch $@
 
 $(STAMPS)/verified: $(STAMPS)/packages mmswinv2/environment.py
-	$(BIN)/python -m mmswinv2.environment
+	$(BIN)/python -m mmswinv2 doctor
 	@touch $@
 
 demo: setup

@@ -6,7 +6,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
-VERSION = re.search(r'__version__ = "(.+)"', (HERE / "mmswinv2/version.py").read_text()).group(1)
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "mmswinv2/__init__.py").read_text()).group(1)
 
 setup(
     name="mmswinv2",
@@ -20,6 +20,7 @@ setup(
     # Before torch 2.6 its safe reader of checkpoints had a hole (CVE-2025-32434). mmcv's compiled ops do not build
     # against torch 2.14 and later, whose headers need C++20.
     install_requires=["torch>=2.6,<2.14", "huggingface_hub>=0.26", "safetensors>=0.4"],
+    entry_points={"console_scripts": ["mmswinv2 = mmswinv2.cli:main"]},
     # Both lines of OpenMMLab install the packages mmengine, mmcv, mmdet and mmseg, so each would
     # overwrite the other: they are extras, and whoever has one already takes none.
     extras_require={

@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from reconstruction import load_simmim
 from torch import Tensor
 
-from mmswinv2.models.norm_targets import local_statistics
+from mmswinv2.models.simmim import local_statistics
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

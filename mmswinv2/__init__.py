@@ -2,7 +2,9 @@
 
 from importlib import import_module
 
-from .version import __version__
+from .upstream import when_mmengine_is_imported
+
+__version__ = "0.1.0"  # setup.py reads it without importing the package
 
 # Imported on first use, so that `mmswinv2.layers` needs nothing but torch.
 _EXPORTS = {
@@ -19,3 +21,6 @@ def __getattr__(name: str) -> object:
     if name not in _EXPORTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_EXPORTS[name]}"), name)
+
+
+when_mmengine_is_imported()

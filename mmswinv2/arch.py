@@ -1,9 +1,11 @@
-"""Sizes of Swin Transformer V2, tiny to giant (paper section 3.5)."""
+"""Sizes of Swin Transformer V2, tiny to giant (paper section 3.5), and the ways to write its windows."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
 from numbers import Integral
 from typing import Any, NamedTuple
+
+from .errors import ConfigError, ConfigTypeError
 
 
 class Arch(NamedTuple):
@@ -45,30 +47,30 @@ def parse_arch(arch: str | Mapping[str, Any]) -> Arch:
             optionally ``extra_norm_period``.
 
     Raises:
-        ValueError: An unknown name, a missing or unknown key, or sizes that do not fit together.
-        TypeError: Neither a string nor a dict.
+        ConfigError: An unknown name, a missing or unknown key, or sizes that do not fit together.
+        ConfigTypeError: Neither a string nor a dict.
     """
     if isinstance(arch, str):
         return _named(arch)
     if not isinstance(arch, Mapping):
-        raise TypeError(f"arch must be one of {', '.join(ARCHS)} or a dict, got {arch!r}")
+        raise ConfigTypeError(f"arch must be one of {', '.join(ARCHS)} or a dict, got {arch!r}")
     required, known = {"embed_dims", "depths", "num_heads"}, set(Arch._fields)
     if not required <= set(arch) <= known:
-        raise ValueError(
+        raise ConfigError(
             f"arch must have the keys {sorted(required)} and may have 'extra_norm_period'; got {sorted(arch)}"
         )
     embed_dims, period = arch["embed_dims"], arch.get("extra_norm_period")
     depths, num_heads = (_positive_ints(key, arch[key]) for key in ("depths", "num_heads"))
     if not is_positive_int(embed_dims):
-        raise ValueError(f"arch['embed_dims'] must be a positive integer, got {embed_dims!r}")
+        raise ConfigError(f"arch['embed_dims'] must be a positive integer, got {embed_dims!r}")
     if period is not None and not is_positive_int(period):
-        raise ValueError(f"arch['extra_norm_period'] must be a positive integer or None, got {period!r}")
+        raise ConfigError(f"arch['extra_norm_period'] must be a positive integer or None, got {period!r}")
     if len(depths) != len(num_heads):
-        raise ValueError(f"arch: depths {depths} and num_heads {num_heads} must have one entry per stage each")
+        raise ConfigError(f"arch: depths {depths} and num_heads {num_heads} must have one entry per stage each")
     parsed = Arch(int(embed_dims), depths, num_heads, period)
     for stage, (dims, heads) in enumerate(zip(parsed.stage_dims, num_heads, strict=True)):
         if dims % heads:
-            raise ValueError(f"arch: the {dims} channels of stage {stage} do not divide into {heads} heads")
+            raise ConfigError(f"arch: the {dims} channels of stage {stage} do not divide into {heads} heads")
     return parsed
 
 
@@ -87,10 +89,44 @@ def _named(name: str) -> Arch:
         or get_close_matches(lowered, ARCHS, n=1)
     )
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"unknown arch {name!r}: choose one of {', '.join(ARCHS)} or pass a dict{hint}")
+    raise ConfigError(f"unknown arch {name!r}: choose one of {', '.join(ARCHS)} or pass a dict{hint}")
 
 
 def _positive_ints(key: str, values: object) -> tuple[int, ...]:
     if not isinstance(values, list | tuple) or not values or not all(map(is_positive_int, values)):
-        raise ValueError(f"arch[{key!r}] must be a list of positive integers, one per stage, got {values!r}")
+        raise ConfigError(f"arch[{key!r}] must be a list of positive integers, one per stage, got {values!r}")
     return tuple(int(value) for value in values)
+
+
+WindowSize = int | tuple[int, int]
+FORMS = "an int, a pair (h, w), or one int or pair per stage"
+
+
+def per_stage_windows(name: str, value: WindowSize | list | tuple, num_stages: int) -> tuple[tuple[int, int], ...]:
+    """Window (h, w) in tokens of every stage.
+
+    Args:
+        name: Config key, for the error.
+        value: An int; a pair (h, w) for all stages; or one int or pair per stage. Exactly two ints
+            always mean (h, w), also for a model of two stages.
+        num_stages: Stages of the model.
+
+    Raises:
+        ConfigError: Another form, a number below 1, or a wrong count of stages.
+    """
+    if is_positive_int(value) or _is_pair(value):
+        return (_as_pair(value),) * num_stages
+    if isinstance(value, list | tuple) and value and all(is_positive_int(item) or _is_pair(item) for item in value):
+        if len(value) == num_stages:
+            return tuple(_as_pair(item) for item in value)
+        raise ConfigError(f"{name} has {len(value)} entries, the model has {num_stages} stages: {value!r}")
+    raise ConfigError(f"{name} must be {FORMS}, in tokens and at least 1, got {value!r}")
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 2 and all(map(is_positive_int, value))
+
+
+def _as_pair(value: WindowSize | list) -> tuple[int, int]:
+    h, w = (value, value) if is_positive_int(value) else value
+    return int(h), int(w)

@@ -1,15 +1,18 @@
-"""Checks that the installed packages work together; ``python -m mmswinv2.environment`` prints them.
+"""Do the installed packages work together? ``mmswinv2 doctor`` prints what this finds.
 
 The ways in which they do not are few and common, and elsewhere they surface as long tracebacks.
 """
 
+import os
 import re
-import sys
 from collections.abc import Iterator
 from importlib import import_module
+from importlib.metadata import version
 from importlib.util import find_spec
 
 import torch
+
+from .errors import EnvironmentProblem
 
 INSTALL_OPENMMLAB = "pip install 'mmswinv2[onedl]', or run `make setup`"
 REBUILD_MMCV = (
@@ -17,19 +20,16 @@ REBUILD_MMCV = (
     "onedl-mmcv==2.3.6 (mmcv==2.1.0 beside upstream's packages)"
 )
 PAIR_TORCHVISION = "install a matching pair: pip install torch===2.13.0 torchvision==0.28.0"
+PACKAGES = ("torch", "torchvision", "mmengine", "mmcv", "mmdet", "mmseg", "timm", "PIL")
 FIRST_SAFE_TORCH = (2, 6)
 FIRST_TOO_NEW_TORCH = (2, 14)
 
 
-class BrokenEnvironmentError(RuntimeError):
-    """Installed packages do not work together; a line for each fault, with its mend."""
-
-
 def check_environment() -> None:
-    """Raises :class:`BrokenEnvironmentError` if the OpenMMLab packages cannot work here."""
+    """Raises :class:`EnvironmentProblem` if the OpenMMLab packages cannot work here."""
     faults = list(find_faults())
     if faults:
-        raise BrokenEnvironmentError("\n".join(faults))
+        raise EnvironmentProblem("\n".join(faults))
 
 
 def find_faults() -> Iterator[str]:
@@ -55,6 +55,15 @@ def find_faults() -> Iterator[str]:
             yield f"torchvision does not fit torch {torch.__version__} ({fault}); {PAIR_TORCHVISION}"
 
 
+def find_further_faults() -> Iterator[str]:
+    """The same of packages that only some runs need, to ask where :func:`find_faults` finds none."""
+    for name in ("mmdet", "mmseg"):
+        if find_spec(name) is not None and import_fault(name):
+            yield f"{name} does not import ({import_fault(name)}); install versions that fit: {INSTALL_OPENMMLAB}"
+    if find_spec("timm") is not None and find_spec("PIL") is not None and int(version("pillow").split(".")[0]) >= 13:
+        yield f"timm's augmentations fail now and then with Pillow {version('pillow')}: pip install 'pillow<13'"
+
+
 def torch_version() -> tuple[int, int]:
     """(major, minor) of the installed torch."""
     major, minor = re.match(r"(\d+)\.(\d+)", torch.__version__).groups()
@@ -78,20 +87,17 @@ def package_state(package: str) -> str:
     return f"broken: {fault}" if fault else import_module(package).__version__
 
 
-def main() -> int:
-    """Prints versions, then the faults; returns the exit status."""
-    states = {name: package_state(name) for name in ("torch", "torchvision", "mmengine", "mmcv", "mmdet", "mmseg")}
-    for name, state in states.items():
-        print(f"{name:12} {state}")
-    # mmdet and mmseg break with what they stand on; with that sound, the fault is their own.
-    faults = list(find_faults()) or [
-        f"{name} does not import; install versions that belong together: {INSTALL_OPENMMLAB}"
-        for name in ("mmdet", "mmseg")
-        if states[name].startswith("broken")
-    ]
-    print("\n".join(faults) if faults else "the packages work together")
-    return len(faults) > 0
+def versions() -> dict[str, str]:
+    """Version of each package that matters, or why there is none."""
+    return {name: package_state(name) for name in PACKAGES}
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def devices() -> dict[str, str]:
+    """What the machine computes with: each device, and the number types that it is fast in."""
+    cpu = f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
+    found = {"cpu": cpu}
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        bfloat16 = "bfloat16 and float16" if torch.cuda.is_bf16_supported() else "float16"
+        found[f"cuda:{index}"] = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB, {bfloat16}"
+    return found

@@ -14,12 +14,10 @@ from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPP
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
-from .checkpoint.mmengine_loaders import register_loaders
-
 MODELS = Registry("model", parent=MMENGINE_MODELS, scope="mmswinv2", locations=["mmswinv2.models"])
 DATASETS = Registry("dataset", parent=MMENGINE_DATASETS, scope="mmswinv2", locations=["mmswinv2.datasets"])
 TRANSFORMS = Registry("transform", parent=MMENGINE_TRANSFORMS, scope="mmswinv2", locations=["mmswinv2.datasets"])
-HOOKS = Registry("hook", parent=MMENGINE_HOOKS, scope="mmswinv2", locations=["mmswinv2.engine"])
+HOOKS = Registry("hook", parent=MMENGINE_HOOKS, scope="mmswinv2", locations=["mmswinv2.preflight"])
 LOOPS = Registry("loop", parent=MMENGINE_LOOPS, scope="mmswinv2", locations=["mmswinv2.engine"])
 DATA_SAMPLERS = Registry("data sampler", parent=MMENGINE_DATA_SAMPLERS, scope="mmswinv2", locations=["mmswinv2.engine"])
 METRICS = Registry("metric", parent=MMENGINE_METRICS, scope="mmswinv2", locations=["mmswinv2.evaluation"])
@@ -29,6 +27,3 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     scope="mmswinv2",
     locations=["mmswinv2.engine"],
 )
-
-# Here, because MMEngine imports this module before it reads a checkpoint for a model of this scope.
-register_loaders()

@@ -15,7 +15,7 @@ from mmengine.registry import DATASETS, DefaultScope
 from PIL import Image
 
 from mmswinv2.datasets import ImageDataset
-from mmswinv2.datasets.shard_index import write_index
+from mmswinv2.datasets.listing import write_index
 from tests.datasets.trees import write_classes
 from tests.support import ROOT
 

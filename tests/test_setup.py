@@ -30,7 +30,7 @@ echo "$*" >> "{folder}/log"
 case "$*" in *"$(cat "{folder}/interrupt")"*) exit 1 ;; esac
 """
 # The steps, each by a piece of its command.
-STEPS = ["install torch===", "--no-build-isolation onedl-mmcv==", "-e .[onedl,dev]", "-m mmswinv2.environment"]
+STEPS = ["install torch===", "--no-build-isolation onedl-mmcv==", "-e .[onedl,dev]", "-m mmswinv2 doctor"]
 
 
 class Checkout:
@@ -38,7 +38,7 @@ class Checkout:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in ("Makefile", "setup.py", "mmswinv2/version.py", "mmswinv2/environment.py"):
+        for name in ("Makefile", "setup.py", "mmswinv2/__init__.py", "mmswinv2/environment.py"):
             (folder / name).parent.mkdir(exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
         (folder / "bin").mkdir()
@@ -147,7 +147,7 @@ def test_goes_on_where_it_was_interrupted(checkout, step):
 
 @pytest.mark.parametrize(
     ("changed", "steps"),
-    [("setup.py", STEPS[2:]), ("mmswinv2/version.py", STEPS[2:]), ("mmswinv2/environment.py", STEPS[3:])],
+    [("setup.py", STEPS[2:]), ("mmswinv2/__init__.py", STEPS[2:]), ("mmswinv2/environment.py", STEPS[3:])],
 )
 def test_a_changed_file_repeats_only_what_depends_on_it(checkout, changed, steps):
     checkout.make("setup")

@@ -1,16 +1,12 @@
 """Checkpoints: reading them safely, recognising their form, remapping, checking, writing."""
 
-from .conversion import TARGETS, check_target, convert, save_converted
-from .errors import CheckpointError
+from ..errors import CheckpointError
+from .backbone import BackboneCheckpoint, NativeWeights, describe_arch, model_weights, open_checkpoint, to_native
+from .convert import TARGETS, check_target, convert, save_converted
 from .forms import FORMS
-from .hub import PREFIX as HUB_PREFIX
-from .initializer import read_any_form
-from .loading import load_pretrained
-from .matching import match_state
-from .native_weights import NativeWeights, to_native
-from .opening import BackboneCheckpoint, open_checkpoint
-from .reading import read_checkpoint
-from .report import LoadReport, describe
+from .load import LoadReport, describe, load_pretrained, match_state
+from .sources import HUB_PREFIX, read_checkpoint
+from .windows import Windows
 
 __all__ = [
     "FORMS",
@@ -20,13 +16,15 @@ __all__ = [
     "CheckpointError",
     "LoadReport",
     "NativeWeights",
+    "Windows",
     "check_target",
     "convert",
     "describe",
+    "describe_arch",
     "load_pretrained",
     "match_state",
+    "model_weights",
     "open_checkpoint",
-    "read_any_form",
     "read_checkpoint",
     "save_converted",
     "to_native",

@@ -1,11 +1,8 @@
 """Images for classification and SimMIM: data sets, and the transforms of their pipelines."""
 
-from .image_dataset import ImageDataset
-from .image_shards import ImageShards
-from .load_image import LoadImage
-from .random_patch_mask import RandomPatchMask
-from .timm_transform import TimmTransform
-from .unreadable import UnreadableImageError
+from .image_dataset import ImageDataset, ImageShards
+from .listing import write_index
+from .transforms import LoadImage, RandomPatchMask, TimmTransform
 
 __all__ = [
     "ImageDataset",
@@ -13,5 +10,5 @@ __all__ = [
     "LoadImage",
     "RandomPatchMask",
     "TimmTransform",
-    "UnreadableImageError",
+    "write_index",
 ]

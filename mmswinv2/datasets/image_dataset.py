@@ -1,5 +1,6 @@
-"""Images for classification, with labels, or for SimMIM, without."""
+"""Data sets of images, for classification with labels, for SimMIM without."""
 
+import logging
 import os
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,11 +8,42 @@ from typing import Any
 
 import numpy as np
 from mmengine.dataset import BaseDataset, force_full_init
+from mmengine.logging import print_log
+from torch.utils.data import get_worker_info
 
+from ..errors import ConfigError, DataError, UnreadableImageError, UserError
 from ..registry import DATASETS
-from .listing import class_folder_lines, class_folders, folder_lines, labelled_list_file_lines, list_file_lines
-from .sample_seed import seeded
-from .unreadable import SkippedImages, UnreadableImageError
+from .listing import (
+    class_folder_lines,
+    class_folders,
+    folder_lines,
+    labelled_list_file_lines,
+    list_file_lines,
+    split_line,
+)
+from .seeds import seeded
+
+NAMED = 5  # unreadable images that the log names
+COUNTED = 100  # after the first few, so often a line in the log
+
+
+class SkippedImages:
+    """The unreadable images that one process has met, for its log."""
+
+    def __init__(self) -> None:
+        self.faults: set[str] = set()
+
+    def add(self, error: UnreadableImageError) -> None:
+        """Counts an image, once however often it is met; the first few are named in the log, then some."""
+        if str(error) in self.faults:
+            return
+        self.faults.add(str(error))
+        count = len(self.faults)
+        if count <= NAMED or count % COUNTED == 0:
+            print_log(
+                f"Skipped an unreadable image, number {count} of this process: {error}", "current", logging.WARNING
+            )
+
 
 MAX_SKIPPED_IN_A_ROW = 100
 
@@ -45,7 +77,7 @@ class ImageDataset(BaseDataset):
         lazy_init: Whether to look for the images at their first use only.
 
     Raises:
-        ValueError: Folders, a list file or settings that do not work, with what to do.
+        ConfigError: Folders, a list file or settings that do not work, with what to do.
     """
 
     def __init__(
@@ -63,7 +95,7 @@ class ImageDataset(BaseDataset):
         lazy_init: bool = False,
     ) -> None:
         if skip_unreadable and test_mode:
-            raise ValueError("skip_unreadable=True is for training: in evaluation every image counts, mend the data")
+            raise ConfigError("skip_unreadable=True is for training: in evaluation every image counts, mend the data")
         self.with_label = with_label
         self.skip_unreadable = skip_unreadable
         self.backend_args = backend_args
@@ -87,7 +119,7 @@ class ImageDataset(BaseDataset):
         self._check_classes()
         self.data_bytes, self.data_address = pack(self._counted(self._lines()))
         if not len(self.data_address):
-            raise ValueError(f"There is no image in {os.path.abspath(self.ann_file or self.folder)}")
+            raise DataError(f"There is no image in {os.path.abspath(self.ann_file or self.folder)}")
         self._fully_initialized = True
         if self._indices is not None:
             self.get_subset_(chosen(self._indices, len(self)))
@@ -113,8 +145,19 @@ class ImageDataset(BaseDataset):
         Raises:
             UnreadableImageError: Names the image; with ``skip_unreadable`` if many in a row cannot be read.
         """
-        with seeded(getattr(idx, "seed", None)):
-            return self._readable(idx) if self.skip_unreadable else self.prepare_data(idx)
+        try:
+            with seeded(getattr(idx, "seed", None)):
+                return self._readable(idx) if self.skip_unreadable else self._sample(idx)
+        except UserError as error:
+            raise (error.framed() if get_worker_info() else error) from error.__cause__
+
+    def _sample(self, idx: int) -> dict[str, Any]:
+        """The sample of an image that must be readable."""
+        try:
+            return self.prepare_data(idx)
+        except UnreadableImageError as error:
+            advice = "Mend the file or, in training, skip such images: skip_unreadable=True in the data set"
+            raise UnreadableImageError(f"{error}\n  {advice}") from error
 
     @property
     def folder(self) -> str:
@@ -137,13 +180,13 @@ class ImageDataset(BaseDataset):
             self._metainfo.setdefault("classes", class_folders(self.folder))
         classes = self._metainfo.get("classes")
         if isinstance(classes, str):
-            raise ValueError(
+            raise ConfigError(
                 f"metainfo.classes={classes!r} is no file: give one, or a tuple of names, ('name',) for one"
             )
         if classes is not None:
             self._metainfo["classes"] = classes = tuple(classes)
             if len(set(classes)) < len(classes):
-                raise ValueError(f"metainfo.classes names a class twice: {classes}")
+                raise ConfigError(f"metainfo.classes names a class twice: {classes}")
 
     def _lines(self) -> Iterator[str]:
         """A line for each image."""
@@ -176,3 +219,38 @@ def chosen(indices: int | Sequence[int], total: int) -> Sequence[int]:
     if not isinstance(indices, int):
         return indices
     return range(total)[:indices] if indices >= 0 else range(total)[indices:]
+
+
+@DATASETS.register_module()
+class ImageShards(ImageDataset):
+    """Images in shards, tar files of WebDataset's layout: ``KEY.jpg`` and, with labels, ``KEY.cls``.
+
+    Every image can be reached by itself, so samplers and resuming work as with image files. ``tools/index_shards.py``
+    writes the index that this takes.
+
+    Args:
+        ann_file: The index, required.
+        data_prefix: ``dict(img_path=FOLDER)``, the folder of the shards.
+        settings: Others of :class:`ImageDataset`. ``metainfo.classes`` names the labels; shards lie on a disk.
+
+    Raises:
+        ConfigError: As :class:`ImageDataset`.
+    """
+
+    def __init__(self, ann_file: str, **settings: Any) -> None:
+        self.shard_sizes: dict[str, int] = {}  # path: size that the shard has at least, in bytes
+        super().__init__(ann_file=ann_file, **settings)
+
+    def parse_data_info(self, raw_data_info: str) -> dict[str, Any]:
+        """The entry of a line: where the image is, beside what :class:`ImageDataset` has."""
+        shard, name, offset, size, label = split_line(raw_data_info)
+        shard = os.path.join(self.folder, shard)
+        entry = {"img_path": f"{shard}/{name}", "shard": shard, "offset": offset, "size": size}
+        return {**entry, "label": label} if self.with_label else entry
+
+    def _lines(self) -> Iterator[str]:
+        for line in super()._lines():
+            shard, _, offset, size, _ = split_line(line)
+            shard = os.path.join(self.folder, shard)
+            self.shard_sizes[shard] = max(self.shard_sizes.get(shard, 0), offset + size)
+            yield line

@@ -1,27 +1,35 @@
-"""Which images there are: in class folders, in any folder, or in a list file.
+"""Which images there are: in class folders, in any folder, in a list file, or in tar files.
 
 An image is a line, its path and where it has one its label, so that a set of millions is one block of text in memory.
+
+The tar files are WebDataset's shards. Their index is made by Python's tarfile. wids, WebDataset's own reader by index,
+is no longer part of it: it copies shards before it reads them, scans them at every start and decodes members by their
+suffix, pickles included.
 """
 
 import os
+import tarfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 
 from mmengine.fileio import get_local_path
 
+from ..errors import ConfigError, DataError, name_some
+
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
-NAMED = 5
 
 
 def class_folders(root: str) -> list[str]:
     """Sorted names of the folders directly below ``root``, hidden ones left out: the classes, as torchvision has them.
 
     Raises:
-        ValueError: There is no such folder, or none below it.
+        DataError: There is no such folder, or none below it.
     """
     _check_folder(root)
     names = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
     if not names:
-        raise ValueError(
+        raise DataError(
             f"{os.path.abspath(root)} has no folder of a class: mend data_root or data_prefix.img_path, name a list "
             "file in ann_file, or set with_label=False for images without labels"
         )
@@ -32,7 +40,7 @@ def class_folder_lines(root: str, classes: Sequence[str]) -> Iterator[str]:
     """Lines ``CLASS/NAME LABEL`` of all images in the folders of ``classes``, in their order.
 
     Raises:
-        ValueError: A class without a folder, or without an image in it; the first ones are named.
+        DataError: A class without a folder, or without an image in it; the first ones are named.
     """
     _check_folder(root)
     empty = []
@@ -42,10 +50,9 @@ def class_folder_lines(root: str, classes: Sequence[str]) -> Iterator[str]:
         if not paths:
             empty.append(name)
     if empty:
-        named = ", ".join(empty[:NAMED]) + (" ..." if len(empty) > NAMED else "")
-        raise ValueError(
-            f"{os.path.abspath(root)}: {len(empty)} of the {len(classes)} classes have no image: {named}. Fill or "
-            "remove their folders, or list the classes to use in metainfo.classes"
+        raise DataError(
+            f"{os.path.abspath(root)}: {len(empty)} of the {len(classes)} classes have no image: {name_some(empty)}. "
+            "Fill or remove their folders, or list the classes to use in metainfo.classes"
         )
 
 
@@ -53,7 +60,7 @@ def folder_lines(root: str) -> Iterator[str]:
     """Paths, relative to ``root``, of all images below it.
 
     Raises:
-        ValueError: There is no such folder.
+        DataError: There is no such folder.
     """
     _check_folder(root)
     yield from files_below(root, IMAGE_SUFFIXES)
@@ -74,17 +81,17 @@ def labelled_list_file_lines(path: str, classes: int | None, backend_args: dict 
         backend_args: MMEngine's, for a file elsewhere.
 
     Raises:
-        ValueError: A line without a label, or with one outside the classes; file and line are named.
+        DataError: A line without a label, or with one outside the classes; file and line are named.
     """
     for number, line in _numbered(path, backend_args):
         parts = line.rsplit(maxsplit=1)
         if len(parts) < 2 or not parts[1].isdecimal():
-            raise ValueError(
+            raise DataError(
                 f"{path}, line {number}: {line!r} does not end in a label, an integer that counts from 0. Write "
                 "'path label', or set with_label=False for images without labels"
             )
         if classes is not None and int(parts[1]) >= classes:
-            raise ValueError(
+            raise DataError(
                 f"{path}, line {number}: {line!r} has the label {parts[1]}, and metainfo.classes names {classes} "
                 f"classes, 0 to {classes - 1}"
             )
@@ -114,9 +121,91 @@ def _numbered(path: str, backend_args: dict | None) -> Iterator[tuple[int, str]]
 
 def _check_folder(root: str) -> None:
     if not root:
-        raise ValueError("A data set of images needs a folder: set data_root, or data_prefix=dict(img_path=FOLDER)")
+        raise ConfigError("A data set of images needs a folder: set data_root, or data_prefix=dict(img_path=FOLDER)")
     if not os.path.isdir(root):
-        raise ValueError(
+        raise DataError(
             f"There is no folder {os.path.abspath(root)}: mend data_root or data_prefix.img_path of the data set. "
             "Images in remote storage need a list file (ann_file)"
         )
+
+
+NO_LABEL = -1
+
+
+def write_index(folder: str, index: str) -> int:
+    """Writes the index of the shards below ``folder``, whole or not at all; returns the number of images.
+
+    Raises:
+        DataError: As :func:`index_lines`.
+    """
+    count, part = 0, f"{index}.part"
+    with open(part, "w", encoding="utf-8", errors="surrogateescape") as file:
+        for line in index_lines(folder):
+            file.write(f"{line}\n")
+            count += 1
+    os.replace(part, index)
+    return count
+
+
+def index_lines(folder: str) -> Iterator[str]:
+    """A line ``SHARD/MEMBER OFFSET SIZE LABEL`` for each image in the tar files below ``folder``.
+
+    The offset counts bytes from the shard's start. Without a member KEY.cls beside it, an image's label is -1.
+
+    Raises:
+        DataError: There is no shard, or one is not what it should be.
+    """
+    shards = list(files_below(folder, (".tar",)))
+    if not shards:
+        raise DataError(f"There is no .tar file below {os.path.abspath(folder)}")
+    with ProcessPoolExecutor() as pool:
+        for lines in pool.map(partial(index_shard, folder), shards):
+            yield from lines
+
+
+def index_shard(folder: str, shard: str) -> list[str]:
+    """The lines of one shard, ``shard`` being its path below ``folder``."""
+    path = os.path.join(folder, shard)
+    images, labels = [], {}
+    try:
+        with tarfile.open(path, "r:") as tar:
+            for member in tar:
+                key, suffix = split_member(member.name)
+                if suffix in IMAGE_SUFFIXES:
+                    images.append((key, member))
+                elif suffix == ".cls":
+                    labels[key] = int(tar.extractfile(member).read())
+    except (tarfile.TarError, OSError, ValueError) as error:
+        raise DataError(f"{path} is not an uncompressed tar file of images and labels: {error}") from error
+    if not images:
+        raise DataError(f"{path} holds no image")
+    if labels and any(key not in labels for key, _ in images):
+        raise DataError(f"{path}: some images have a label, a member KEY.cls, and some have none")
+    return [
+        f"{shard}/{member.name} {member.offset_data} {member.size} {labels.get(key, NO_LABEL)}"
+        for key, member in images
+    ]
+
+
+def split_member(name: str) -> tuple[str, str]:
+    """The key of a member, its path up to the first dot of its last part, and its suffix in lower case."""
+    folder, base = os.path.split(name)
+    key, dot, suffix = base.partition(".")
+    return os.path.join(folder, key), (dot + suffix).lower()
+
+
+def split_line(line: str) -> tuple[str, str, int, int, int]:
+    """Shard, member, offset and size in bytes, and label of a line of the index.
+
+    Raises:
+        DataError: It is no such line.
+    """
+    try:
+        path, offset, size, label = line.rsplit(maxsplit=3)
+        shard, _, member = path.partition(".tar/")
+        return f"{shard}.tar", member, int(offset), int(size), int(label)
+    except ValueError as error:
+        raise DataError(
+            f"{line!r} is no line of an index of shards, SHARD.tar/MEMBER OFFSET SIZE LABEL: write one by "
+            "tools/index_shards.py"
+        ) from error

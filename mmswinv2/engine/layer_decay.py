@@ -8,7 +8,8 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS, OPTIMIZERS
 from torch import nn
 
-from ..models import SwinTransformerV2
+from ..errors import ConfigError
+from ..models.backbone import SwinTransformerV2
 from ..registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 NO_DECAY = ("logit_scale", "cpb_mlp", "mask_token")
@@ -61,18 +62,18 @@ class LayerDecayOptimWrapperConstructor:
         paramwise_cfg = dict(paramwise_cfg or {})
         unknown = set(paramwise_cfg) - PARAMWISE_KEYS
         if unknown:
-            raise ValueError(
+            raise ConfigError(
                 f"optim_wrapper.paramwise_cfg has the unknown keys {sorted(unknown)}; "
                 f"LayerDecayOptimWrapperConstructor takes {sorted(PARAMWISE_KEYS)}, finds the layers itself, "
                 "and lets norms and biases never decay"
             )
         self.decay_rate = paramwise_cfg.get("decay_rate", 1.0)
         if not 0 < self.decay_rate <= 1:
-            raise ValueError(f"optim_wrapper.paramwise_cfg.decay_rate must lie in (0, 1], got {self.decay_rate!r}")
+            raise ConfigError(f"optim_wrapper.paramwise_cfg.decay_rate must lie in (0, 1], got {self.decay_rate!r}")
         self.custom_keys = paramwise_cfg.get("custom_keys", {})
         for key, custom in self.custom_keys.items():
             if not set(custom) <= CUSTOM_MULTIPLIERS:
-                raise ValueError(
+                raise ConfigError(
                     f"optim_wrapper.paramwise_cfg.custom_keys[{key!r}] is {custom!r}, "
                     f"but takes {sorted(CUSTOM_MULTIPLIERS)} alone"
                 )
@@ -80,7 +81,7 @@ class LayerDecayOptimWrapperConstructor:
         self.optimizer_cfg = dict(self.wrapper_cfg.pop("optimizer", {}))
         for key in ("lr", "weight_decay"):
             if key not in self.optimizer_cfg:
-                raise ValueError(f"optim_wrapper.optimizer.{key} is missing: layer decay and groups scale it")
+                raise ConfigError(f"optim_wrapper.optimizer.{key} is missing: layer decay and groups scale it")
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """Builds the optimizer wrapper and prints its groups once."""
@@ -116,7 +117,7 @@ class LayerDecayOptimWrapperConstructor:
         """Pairs of (parameter name, (layer name, learning rate scale)) for every backbone in the model."""
         backbones = [(name, module) for name, module in model.named_modules() if isinstance(module, SwinTransformerV2)]
         if not backbones:
-            raise ValueError(
+            raise ConfigError(
                 "LayerDecayOptimWrapperConstructor found no mmswinv2.SwinTransformerV2 in the model: it knows the "
                 "layers of that backbone alone; remove optim_wrapper.constructor for another"
             )

@@ -6,11 +6,8 @@ Maps are (B, H, W, C) throughout.
 """
 
 from .attention import WindowAttention, cosine_attention, cosine_attention_plain
-from .block import SwinV2Block
-from .drop_path import DropPath
-from .mlp import Mlp
-from .patch_embed import PatchEmbed
-from .patch_merging import PatchMerging
+from .block import DropPath, Mlp, SwinV2Block
+from .patches import PatchEmbed, PatchMerging
 from .position_bias import LogCPB, cell_bias, log_coordinates
 from .stage import SwinV2Stage
 from .windows import axis_runs, map_windows

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .position_bias import LogCPB, cell_bias
-from .precision import without_autocast
+from .position_bias import LogCPB, cell_bias, without_autocast
 from .windows import map_windows
 
 MAX_LOGIT_SCALE = math.log(100.0)  # 1 / tau: the paper keeps the temperature tau above 0.01

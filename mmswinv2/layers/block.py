@@ -1,10 +1,57 @@
-"""Swin V2 block with residual post-normalisation (paper section 3.2 and figure 1)."""
+"""Swin V2 block with residual post-normalisation (paper section 3.2 and figure 1), its MLP and stochastic depth."""
 
 from torch import Tensor, nn
 
 from .attention import WindowAttention
-from .drop_path import DropPath
-from .mlp import Mlp
+
+
+class DropPath(nn.Module):
+    """Drops a residual branch for whole samples while training, and scales the others to match.
+
+    It comes after the post-norm, so a dropped branch leaves exactly the identity.
+
+    Args:
+        drop_rate: Probability of dropping a sample's branch, 0 <= drop_rate < 1.
+    """
+
+    def __init__(self, drop_rate: float = 0.0) -> None:
+        super().__init__()
+        self.drop_rate = drop_rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, ...) to the same shape."""
+        if not self.training or self.drop_rate == 0.0:
+            return x
+        keep_rate = 1.0 - self.drop_rate
+        kept = x.new_empty(x.size(0), *[1] * (x.dim() - 1)).bernoulli_(keep_rate)
+        return x * (kept / keep_rate)
+
+    def extra_repr(self) -> str:
+        return f"drop_rate={self.drop_rate:.3f}"
+
+
+MLP_RATIO = 4
+
+
+class Mlp(nn.Module):
+    """Linear, GELU, linear: C -> 4C -> C.
+
+    Args:
+        embed_dims: Channels C.
+        drop_rate: Dropout after each linear layer.
+    """
+
+    def __init__(self, embed_dims: int, drop_rate: float = 0.0) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(embed_dims, MLP_RATIO * embed_dims)
+        self.act = nn.GELU()
+        self.fc2 = nn.Linear(MLP_RATIO * embed_dims, embed_dims)
+        self.drop = nn.Dropout(drop_rate)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., C) to (..., C)."""
+        x = self.drop(self.act(self.fc1(x)))
+        return self.drop(self.fc2(x))
 
 
 class SwinV2Block(nn.Module):

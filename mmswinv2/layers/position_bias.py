@@ -5,12 +5,19 @@ coordinates, the network learnt with one window works with any other: "window tr
 """
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .precision import without_autocast
+
+def without_autocast(device: torch.device) -> AbstractContextManager:
+    """Switches autocast off on ``device``, one without autocast (such as meta) included."""
+    if torch.amp.is_autocast_available(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return nullcontext()
+
 
 # Offsets are scaled to [-8, 8] over the pretrained window before the logarithm. Going from window 8
 # to 16 then reaches log(1 + 8 * 15 / 7) / log(1 + 8) - 1 = 0.32 past the trained range, where linear

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from .block import SwinV2Block
-from .patch_merging import PatchMerging
+from .patches import PatchMerging
 
 
 class SwinV2Stage(nn.Module):

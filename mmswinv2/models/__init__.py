@@ -1,8 +1,7 @@
 """What the registries expose."""
 
-from .image_classifier import ImageClassifier
-from .mixup import MixupPreprocessor
+from .backbone import SwinTransformerV2
+from .classifier import ImageClassifier, MixupPreprocessor
 from .simmim import SimMIM
-from .swin_transformer_v2 import SwinTransformerV2
 
 __all__ = ["ImageClassifier", "MixupPreprocessor", "SimMIM", "SwinTransformerV2"]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mmswinv2 import SwinTransformerV2
 from mmswinv2.checkpoint import to_native
-from mmswinv2.checkpoint.forms.mmpretrain import fold_order
+from mmswinv2.checkpoint.forms import fold_order
 
 from .backbones import TINY, official_state, pretrained_backbone, random_backbone, square
 from .states import STATES, feature_distillation_state

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from mmswinv2 import SwinTransformerV2
 from mmswinv2.arch import ARCHS
-from mmswinv2.checkpoint.forms.mmpretrain import MMPretrain
+from mmswinv2.checkpoint.forms import MMPretrain
 
 from .. import reference
 from . import mmpretrain_swin, peers

@@ -12,8 +12,9 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 
-from mmswinv2.checkpoint import CheckpointError, read_checkpoint
-from mmswinv2.checkpoint.stand_ins import NUMBERS
+from mmswinv2.checkpoint import read_checkpoint
+from mmswinv2.checkpoint.safe_pickle import NUMBERS
+from mmswinv2.errors import CheckpointError
 
 from .payloads import Call, payloads, write_payload
 

@@ -109,7 +109,6 @@ def link(path: Path, target: Path) -> None:
 def run(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     """Runs a command in this process, which saves the imports, and in an own folder; returns what it printed."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(ROOT / "tools")
     monkeypatch.setenv("IMAGENET_ROOT", str(data / "imagenet"))
     monkeypatch.setenv("IMAGENET22K_ROOT", str(data / "imagenet"))
     monkeypatch.setenv("COCO_ROOT", str(FIXTURES / "coco"))

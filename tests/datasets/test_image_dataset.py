@@ -16,9 +16,10 @@ from mmengine.registry import DATASETS
 from torch._utils import ExceptionWrapper
 from torch.utils.data import DataLoader
 
-from mmswinv2.datasets import ImageDataset, UnreadableImageError
+from mmswinv2.datasets import ImageDataset
 from mmswinv2.datasets import image_dataset as module
 from mmswinv2.engine import ResumableSampler, SeededIndex
+from mmswinv2.errors import UnreadableImageError
 
 from .trees import CLASSES, IMAGES, write_classes
 

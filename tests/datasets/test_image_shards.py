@@ -15,7 +15,7 @@ from mmengine.registry import DATASETS
 from torch.utils.data import DataLoader
 
 from mmswinv2.datasets import ImageDataset, ImageShards
-from mmswinv2.datasets.shard_index import index_lines, write_index
+from mmswinv2.datasets.listing import index_lines, write_index
 
 from ..support import ROOT
 from .trees import CLASSES, IMAGES, write_classes

@@ -9,7 +9,7 @@ import torch
 from mmengine.runner import Runner
 
 from mmswinv2.checkpoint import read_checkpoint
-from mmswinv2.engine import ConfigError
+from mmswinv2.errors import ConfigError
 
 from .tiny_training import CLASSIFIER, EPOCHS, ITERATIONS, SIMMIM, Record, StoppedError, training
 

@@ -19,8 +19,8 @@ from mmengine.runner import Runner
 from PIL import Image
 from torch import Tensor
 
+from mmswinv2.datasets.seeds import seed_process
 from mmswinv2.engine import SeededIndex
-from mmswinv2.engine.seeds import seed_process
 
 from ..support import FIXTURES
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmswinv2 import ImageClassifier, LayerDecayOptimWrapperConstructor, SimMIM
-from mmswinv2.checkpoint import CheckpointError
+from mmswinv2.errors import CheckpointError
 
 from .. import reference
 from ..support import ROOT
@@ -192,7 +192,7 @@ def test_weights_go_into_a_detector_at_another_window(kind: str, tmp_path: Path)
     if kind == "classifier":
         backbone = dict(type="mmswinv2.SwinTransformerV2", arch=FOUR_STAGES, window_size=(6, 6, 6, 3), out_indices=(3,))
         model = reference.randomize_(ImageClassifier(backbone, num_classes=3))
-    config = Config.fromfile(ROOT / "tests/tools/tiny_mask_rcnn.py")
+    config = Config.fromfile(ROOT / "tests/cli/tiny_mask_rcnn.py")
     config.model.backbone.update(
         window_size=12, init_cfg=dict(type="Pretrained", checkpoint=pretrained(model, tmp_path))
     )

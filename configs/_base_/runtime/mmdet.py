@@ -1,6 +1,6 @@
 default_scope = "mmdet"
 # The model needs no import. This lets inferencers, which read weights before they build it, read them safely.
-custom_imports = dict(imports=["mmswinv2.registry"], allow_failed_imports=False)
+custom_imports = dict(imports=["mmswinv2.checkpoint.openmmlab"], allow_failed_imports=False)
 
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),

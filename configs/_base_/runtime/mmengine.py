@@ -2,7 +2,7 @@
 # mmswinv2's own types are written with their scope; all others are MMEngine's.
 default_scope = "mmengine"
 # The model needs no import. This makes MMEngine read checkpoints safely in tools other than this project's as well.
-custom_imports = dict(imports=["mmswinv2.registry"], allow_failed_imports=False)
+custom_imports = dict(imports=["mmswinv2.checkpoint.openmmlab"], allow_failed_imports=False)
 
 env_cfg = dict(
     cudnn_benchmark=True,  # every image has the same size

@@ -1,6 +1,6 @@
 default_scope = "mmseg"
 # The model needs no import. This lets inferencers, which read weights before they build it, read them safely.
-custom_imports = dict(imports=["mmswinv2.registry"], allow_failed_imports=False)
+custom_imports = dict(imports=["mmswinv2.checkpoint.openmmlab"], allow_failed_imports=False)
 
 env_cfg = dict(
     cudnn_benchmark=True,  # every training crop has the same size

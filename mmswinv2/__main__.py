@@ -1,0 +1,5 @@
+"""``python -m mmswinv2`` is the command ``mmswinv2``."""
+
+from .cli import main
+
+main()

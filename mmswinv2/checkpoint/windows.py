@@ -1,0 +1,156 @@
+"""Which windows a checkpoint was trained with: the position bias is wrong, without an error, under another one."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ..errors import CheckpointError
+from ..layers.position_bias import COORDINATE_RANGE, log_coordinates
+from .forms import PRETRAINED_WINDOWS, num_stages
+
+if TYPE_CHECKING:
+    from .backbone import NativeWeights
+
+Windows = tuple[tuple[int, int], ...]
+
+# swinv2_base_patch4_window12to16_192to256_22kto1k_ft, swinv2_tiny_window8_256.ms_in1k, swinv2-tiny-patch4-window8-256
+RELEASE_NAME = re.compile(
+    r"swinv2[-_](?:tiny|small|base|large)[-_](?:patch4[-_])?window(\d+)(?:to(\d+))?[-_](\d{3})(?:to(\d{3}))?(?![^-_.])"
+)
+
+
+@dataclass(frozen=True)
+class WindowEvidence:
+    """Windows (h, w) in tokens of each stage.
+
+    Attributes:
+        pretrained: Window that normalises the offsets of the position bias.
+        trained: Window of the attention; None where only ``pretrained`` is known.
+        source: What told them, for the user.
+    """
+
+    pretrained: Windows
+    trained: Windows | None
+    source: str
+
+
+def find_windows(
+    weights: "NativeWeights",
+    names: Sequence[str] = (),
+    metadata: Mapping[str, Any] | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> WindowEvidence | None:
+    """What tells the windows, asked from the surest to the least sure; None if nothing does.
+
+    Args:
+        weights: The backbone's tensors: its ``pretrained_window_sizes``, its tables of coordinates.
+        names: Names that may be those of a release: of the file, of a Hub repository.
+        metadata: What this project writes beside the tensors of other forms: ``pretrained_window_sizes``
+            and ``window_size``, each as [[h, w], ...] or the same in JSON.
+        config: The ``config.json`` of a transformers or timm model.
+
+    Raises:
+        CheckpointError: What should tell the windows is damaged, or tells of a bias other than log-CPB.
+    """
+    stages = num_stages(weights.state)
+    metadata, config = metadata or {}, config or {}
+    trained = _pairs(metadata["window_size"], stages) if "window_size" in metadata else None
+    if PRETRAINED_WINDOWS in weights.state:
+        return WindowEvidence(_pairs(weights.state[PRETRAINED_WINDOWS].tolist(), stages), trained, "its buffer")
+    if weights.coords_tables:
+        return _from_tables(weights.coords_tables, stages)
+    if PRETRAINED_WINDOWS in metadata:
+        return WindowEvidence(_pairs(metadata[PRETRAINED_WINDOWS], stages), trained, "its metadata")
+    if config.get("model_type") == "swinv2":
+        return _from_transformers_config(config, stages)
+    candidates = (_from_release_name(name, stages) for name in (*names, str(config.get("architecture", ""))))
+    return next((evidence for evidence in candidates if evidence), None)
+
+
+def coords_table(window: tuple[int, int], pretrained: tuple[int, int]) -> Tensor:
+    """The official ``relative_coords_table`` (1, 2h-1, 2w-1, 2), float32, of a window (h, w)."""
+    h, w = window
+    offset = torch.stack(torch.meshgrid(torch.arange(1 - h, h), torch.arange(1 - w, w), indexing="ij"), dim=-1)
+    return log_coordinates(offset, torch.tensor(pretrained)).unsqueeze(0)
+
+
+def official_windows(window: int, image_size: int, stages: int) -> Windows:
+    """Window of each stage of an official model: it shrinks to a map that is smaller, 256 px w16: 16, 16, 16, 8."""
+    sides = [min(window, image_size // 4 // 2**stage) for stage in range(stages)]
+    return tuple((side, side) for side in sides)
+
+
+def _from_tables(tables: Mapping[int, list[Tensor]], stages: int) -> WindowEvidence:
+    windows = {stage: {_from_table(table, stage) for table in tables[stage]} for stage in tables}
+    if set(windows) != set(range(stages)) or any(len(found) > 1 for found in windows.values()):
+        raise CheckpointError("the relative_coords_table of its blocks contradict each other or are missing in a stage")
+    trained, pretrained = zip(*(windows[stage].pop() for stage in range(stages)), strict=True)
+    return WindowEvidence(pretrained, trained, "its relative_coords_table")
+
+
+def _from_table(table: Tensor, stage: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Window and pretrained window of a table of coordinates."""
+    if table.dim() != 4 or table.size(0) != 1 or table.size(3) != 2 or not (table.size(1) % 2 and table.size(2) % 2):
+        raise CheckpointError(f"relative_coords_table of stage {stage} has the shape {tuple(table.shape)}")
+    table = table.float().cpu()
+    window = (table.size(1) // 2 + 1, table.size(2) // 2 + 1)
+    ends = table[0, -1, -1].tolist()
+    pretrained = tuple(_unit(end, side) + 1 for end, side in zip(ends, window, strict=True))
+    expected = coords_table(window, pretrained)
+    # a table in half precision is off by up to 4e-3, a linear one by 5e-2 and more
+    if 1 not in window and not torch.allclose(table, expected, rtol=0, atol=1e-2):
+        raise CheckpointError(
+            f"relative_coords_table of stage {stage} is not log-spaced (paper, equation 4): the checkpoint has another "
+            "position bias than log-CPB"
+        )
+    return window, pretrained
+
+
+def _unit(end: float, side: int) -> int:
+    """By how many tokens offsets were divided, from the coordinate of the last of ``side`` tokens.
+
+    The inverse of equation 4: end = log8(8 (side - 1) / unit + 1). A side of 1 has no offsets and tells nothing.
+    """
+    if side == 1 or not 0 < end < COORDINATE_RANGE:
+        return 0
+    return round(COORDINATE_RANGE * (side - 1) / (COORDINATE_RANGE**end - 1))
+
+
+def _from_transformers_config(config: Mapping[str, Any], stages: int) -> WindowEvidence:
+    source = "its config.json"
+    try:
+        trained = official_windows(int(config["window_size"]), int(config["image_size"]), stages)
+        declared = [int(side) for side in config.get("pretrained_window_sizes", [0] * stages)]
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{source} does not give window_size and image_size as integers") from error
+    if len(declared) != stages:
+        raise CheckpointError(f"{source} has {len(declared)} pretrained_window_sizes for {stages} stages")
+    # 0 stands for the window itself
+    pretrained = tuple((side, side) if side else window for side, window in zip(declared, trained, strict=True))
+    return WindowEvidence(pretrained, trained, source)
+
+
+def _from_release_name(name: str, stages: int) -> WindowEvidence | None:
+    match = RELEASE_NAME.match(name)
+    if match is None:
+        return None
+    first_window, last_window, first_size, last_size = (int(group or 0) for group in match.groups())
+    pretrained = official_windows(first_window, first_size, stages)
+    trained = official_windows(last_window or first_window, last_size or first_size, stages)
+    return WindowEvidence(pretrained, trained, f"the name {name}")
+
+
+def _pairs(value: object, stages: int) -> Windows:
+    """Windows written as [[h, w], ...], in safetensors' metadata as JSON."""
+    try:
+        pairs = tuple((int(h), int(w)) for h, w in (json.loads(value) if isinstance(value, str) else value))
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{value!r} is not a window (h, w) for each stage") from error
+    if len(pairs) != stages or min(min(pair) for pair in pairs) < 1:
+        raise CheckpointError(f"{value!r} is not a window (h, w) for each of the {stages} stages")
+    return pairs

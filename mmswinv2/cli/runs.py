@@ -1,0 +1,127 @@
+"""What the commands share that train, test or predict: their config, their options, and the checks before a run."""
+
+import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+from mmengine.hub import get_config
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from ..checkpoint import (
+    HUB_PREFIX,
+    openmmlab,  # noqa: F401, lets MMEngine read checkpoints safely
+)
+from ..errors import ConfigError
+from ..preflight import check_config, check_work_dir, explain_unknown_type
+
+CFG_OPTIONS = (
+    "settings that override the config's, as key=value; lists as key='[a,b]' or key=a,b, tuples as "
+    "key='[(a,b),(c,d)]', with quotes and without spaces"
+)
+CONFIG = "config file, or one that comes with a package: mmswinv2::mask_rcnn/NAME.py"
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the config and the settings that override it."""
+    parser.add_argument("config", metavar="CONFIG", help=CONFIG)
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help=CFG_OPTIONS)
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of a training or test run."""
+    parser.add_argument("--work-dir", help="folder for logs and checkpoints; default: work_dirs/NAME_OF_THE_CONFIG")
+    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none", help="job launcher")
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help="set by the launcher")
+
+
+def load_config(path: str, cfg_options: dict | None = None) -> Config:
+    """Reads a config and merges ``--cfg-options`` into it.
+
+    Args:
+        path: A file, or the name of a config in an installed package, ``PACKAGE::FOLDER/NAME.py``.
+        cfg_options: Settings by dotted key.
+
+    Raises:
+        ConfigError: The config is missing or not valid, or an option does not fit it.
+    """
+    in_package = "::" in path
+    if not in_package and not os.path.isfile(path):
+        raise ConfigError(f"There is no config file {os.path.abspath(path)}")
+    try:
+        cfg = get_config(path) if in_package else Config.fromfile(path)
+    except Exception as error:  # a config is Python of the user's own, it raises anything
+        raise ConfigError(f"The config {path} cannot be read: {type(error).__name__}: {error}") from error
+    try:
+        cfg.merge_from_dict(cfg_options or {})
+    except (KeyError, TypeError, IndexError) as error:
+        raise ConfigError(f"--cfg-options do not fit the config {path}: {error}") from error
+    return cfg
+
+
+def run_config(args: argparse.Namespace) -> Config:
+    """The config of a training or test run: the file, the options, launcher and work dir."""
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    cfg = load_config(args.config, args.cfg_options)
+    cfg.launcher = args.launcher
+    cfg.work_dir = args.work_dir or cfg.get("work_dir") or os.path.join("work_dirs", Path(args.config).stem)
+    return cfg
+
+
+def check_file(path: str, what: str) -> None:
+    """Raises :class:`ConfigError` if a local file is missing; addresses such as https:// and hf-hub: pass."""
+    if "://" not in path and not path.startswith(HUB_PREFIX) and not os.path.isfile(path):
+        raise ConfigError(f"There is no {what} {os.path.abspath(path)}")
+
+
+def require(cfg: Config, *names: str) -> None:
+    """Raises :class:`ConfigError` if the config lacks one of the settings ``names``."""
+    for name in names:
+        if cfg.get(name) is None:
+            raise ConfigError(f"The config has no {name}, which this run needs: is a _base_ file missing from it?")
+
+
+def build_runner(cfg: Config, loaders: tuple[str, ...]) -> Runner:
+    """Checks the config and builds its runner, with hooks that check data and weights before the first iteration.
+
+    Args:
+        cfg: A whole config with ``work_dir``.
+        loaders: Keys of the data loaders that the run needs.
+    """
+    if cfg.get("load_from"):
+        check_file(cfg.load_from, "checkpoint")
+    check_work_dir(cfg.work_dir)
+    if is_main_process():
+        check_config(cfg, loaders)
+    checks = [
+        dict(type="mmswinv2.DataCheckHook"),
+        dict(type="mmswinv2.WeightsCheckHook", whole_model="train_dataloader" not in loaders),
+    ]
+    types = [check["type"] for check in checks]
+    # A dumped config has them already, with the settings of its own run.
+    hooks = [hook for hook in cfg.get("custom_hooks") or [] if hook.get("type") not in types]
+    cfg.custom_hooks = [*hooks, *checks]
+    if cfg.get("default_scope") == "mmdet":
+        from mmdet.utils import setup_cache_size_limit_of_dynamo
+
+        setup_cache_size_limit_of_dynamo()
+    return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+
+
+def is_main_process() -> bool:
+    """Whether this is the first process of the launch, asked before the processes know each other."""
+    ranks = (os.environ.get(name) for name in ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK"))
+    return next((int(rank) for rank in ranks if rank is not None), 0) == 0
+
+
+def explained(action: Callable[[], object], cfg: Config) -> None:
+    """Runs ``action``; an error in the config becomes a :class:`ConfigError`, any other passes as it is."""
+    try:
+        action()
+    except KeyError as error:
+        explanation = explain_unknown_type(error, cfg)
+        if explanation is None:
+            raise
+        raise explanation from error

@@ -1,0 +1,298 @@
+"""Swin Transformer V2 as a backbone of MMDetection, MMSegmentation and any other MMEngine model."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from inspect import signature
+from typing import Any
+
+import torch
+from mmengine.model import BaseAveragedModel, BaseModule, BaseTTAModel, is_model_wrapper
+from torch import Tensor, nn
+
+from ..arch import WindowSize, is_positive_int, parse_arch, per_stage_windows
+from ..errors import ConfigError, ConfigTypeError
+from ..layers.block import SwinV2Block
+from ..layers.patches import PatchEmbed
+from ..layers.stage import SwinV2Stage
+from ..registry import MODELS
+
+_ARCH = "give arch='tiny' ... 'giant', or arch=dict(embed_dims=, depths=, num_heads=)"
+_FIXED = "Swin V2 fixes it; remove it"
+_ANY_SIZE = "any input size works; remove it"
+
+# Keywords of the Swin V1 of MMDetection and MMSegmentation, and of MMPretrain's Swin V2.
+FOREIGN_KEYWORDS = {
+    "embed_dims": _ARCH,
+    "depths": _ARCH,
+    "num_heads": _ARCH,
+    "mlp_ratio": "always 4 in Swin V2; remove it",
+    "strides": "always (4, 2, 2, 2); for the first one set patch_size",
+    "qkv_bias": "q and v always have a bias and k never has one; remove it",
+    "qk_scale": "the cosine attention learns a scale per head (logit_scale); remove it",
+    "patch_norm": "patches are always normalised; remove it",
+    "use_abs_pos_embed": "Swin V2 has the log-CPB position bias alone; remove it",
+    "act_cfg": _FIXED,
+    "norm_cfg": _FIXED,
+    "pretrained": "give init_cfg=dict(type='Pretrained', checkpoint=...); model.pretrained, if there, is None",
+    "convert_weights": "it would permute Swin V2 weights wrongly; remove it",
+    "pretrain_img_size": "give pretrained_window_sizes, or leave it to the checkpoint",
+    "img_size": _ANY_SIZE,
+    "pad_small_map": _ANY_SIZE,
+    "interpolate_mode": "log-CPB needs no interpolation; remove it",
+    "norm_eval": "there is no batch norm; remove it",
+    "stage_cfgs": _FIXED,
+    "patch_cfg": _FIXED,
+}
+
+
+def reject_keywords(unknown: Iterable[str], known: Collection[str]) -> None:
+    """Raises for keywords that the backbone does not have.
+
+    Args:
+        unknown: The keywords in question; with none, nothing happens.
+        known: Keywords that it has, to suggest the nearest.
+
+    Raises:
+        ConfigTypeError: With a line for each keyword, saying what to write instead.
+    """
+    unknown = list(unknown)
+    if not unknown:
+        return
+    lines = []
+    for name in unknown:
+        near = get_close_matches(name, known, n=1)
+        suggestion = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(known)}"
+        lines.append(f"  {name}: {FOREIGN_KEYWORDS.get(name, suggestion)}")
+    if any(name in FOREIGN_KEYWORDS for name in unknown):
+        lines.append(
+            "A config that inherits a Swin V1 backbone replaces its whole dict: backbone=dict(_delete_=True, ...)"
+        )
+    raise ConfigTypeError("SwinTransformerV2 has no such keyword:\n" + "\n".join(lines))
+
+
+@MODELS.register_module()
+class SwinTransformerV2(BaseModule):
+    """Swin Transformer V2 (arXiv 2111.09883): multi-scale features of images of any size.
+
+    Windows are cut to the map, so nothing is padded inside the attention and nothing leaks over an
+    edge. Weights trained with one window work with any other (log-CPB, paper section 3.3).
+
+    Args:
+        arch: ``tiny small base large huge giant``, or a dict with ``embed_dims``, ``depths``,
+            ``num_heads`` and optionally ``extra_norm_period``.
+        in_channels: Channels of the input.
+        patch_size: Side of a patch in pixels, the stride of the first level.
+        window_size: Window in tokens: an int, (h, w), or one int or pair per stage. Exactly two ints
+            always mean (h, w).
+        pretrained_window_sizes: Window with which the position bias was trained, in the same forms.
+            None: what a loaded checkpoint says, else ``window_size``. It is kept in the buffer
+            ``pretrained_window_sizes`` (stages, 2) and so in every checkpoint.
+        out_indices: Stages whose features are returned, ascending. Later stages are not computed and
+            their parameters not trained. Name only what the neck or head reads: the norm of an unread
+            level gets no gradient, for which distributed training waits.
+        drop_rate: Dropout on patches and on the outputs of attention and MLP, in [0, 1).
+        attn_drop_rate: Dropout on attention weights, in [0, 1).
+        drop_path_rate: Stochastic depth of the last block, rising linearly from 0, in [0, 1).
+        frozen_stages: -1: none; 0: the patch embedding; n: also the first n stages.
+        with_cp: Activation checkpointing of every block: less memory, more time.
+        init_cfg: MMEngine's. ``dict(type='Pretrained', checkpoint=...)`` takes every public form of SwinV2
+            weights, as path, URL or ``hf-hub:OWNER/NAME``; see :func:`mmswinv2.checkpoint.load_pretrained`.
+
+    Raises:
+        ConfigError: A value outside what is said above.
+        ConfigTypeError: A keyword that the backbone does not have; those of Swin V1 are explained.
+    """
+
+    def __init__(
+        self,
+        arch: str | Mapping[str, Any] = "tiny",
+        in_channels: int = 3,
+        patch_size: int = 4,
+        window_size: WindowSize | Sequence[WindowSize] = 8,
+        pretrained_window_sizes: WindowSize | Sequence[WindowSize] | None = None,
+        out_indices: Sequence[int] = (0, 1, 2, 3),
+        drop_rate: float = 0.0,
+        attn_drop_rate: float = 0.0,
+        drop_path_rate: float = 0.2,
+        frozen_stages: int = -1,
+        with_cp: bool = False,
+        init_cfg: dict | list | None = None,
+        **unknown: object,
+    ) -> None:
+        reject_keywords(unknown, [name for name in signature(type(self)).parameters if name != "unknown"])
+        # Not at the top: this import replaces MMEngine's loaders, in those processes alone that build the backbone.
+        from ..checkpoint.openmmlab import read_any_form
+
+        super().__init__(init_cfg=read_any_form(init_cfg))
+        self.arch = parse_arch(arch)
+        num_stages = len(self.arch.depths)
+        for name, value in (("in_channels", in_channels), ("patch_size", patch_size)):
+            if not is_positive_int(value):
+                raise ConfigError(f"{name} must be a positive integer, got {value!r}")
+        rates = {"drop_rate": drop_rate, "attn_drop_rate": attn_drop_rate, "drop_path_rate": drop_path_rate}
+        for name, rate in rates.items():
+            if not 0 <= rate < 1:
+                raise ConfigError(f"{name} must lie in [0, 1), got {rate!r}")
+        if type(frozen_stages) is not int or not -1 <= frozen_stages <= num_stages:
+            raise ConfigError(f"frozen_stages must be an integer from -1 to {num_stages}, got {frozen_stages!r}")
+
+        self.in_channels = in_channels
+        self.patch_size = patch_size
+        self.window_sizes = per_stage_windows("window_size", window_size, num_stages)
+        self.out_indices = _check_out_indices(out_indices, num_stages)
+        self.frozen_stages = frozen_stages
+        self.pretrained_windows_are_explicit = pretrained_window_sizes is not None
+        pretrained = window_size if pretrained_window_sizes is None else pretrained_window_sizes
+        windows = per_stage_windows("pretrained_window_sizes", pretrained, num_stages)
+        self.register_buffer("pretrained_window_sizes", torch.tensor(windows))  # (stages, 2)
+
+        dims = self.arch.stage_dims
+        self.patch_embed = PatchEmbed(in_channels, dims[0], patch_size)
+        self.pos_drop = nn.Dropout(drop_rate)
+        drop_path_rates = _linear_rates(drop_path_rate, self.arch.depths)
+        self.layers = nn.ModuleList(
+            SwinV2Stage(
+                dims[stage],
+                self.arch.depths[stage],
+                self.arch.num_heads[stage],
+                self.window_sizes[stage],
+                drop_path_rates[stage],
+                self.arch.extra_norm_period,
+                drop_rate=drop_rate,
+                attn_drop_rate=attn_drop_rate,
+                downsample=stage < num_stages - 1,
+                with_cp=with_cp,
+            )
+            for stage in range(num_stages)
+        )
+        for stage in self.out_indices:
+            self.add_module(f"norm{stage}", nn.LayerNorm(dims[stage]))
+        self.reset_parameters()
+        self._freeze()
+
+    def reset_parameters(self) -> None:
+        """Initialises as the official release: linear layers from N(0, 0.02), post-norm gains zero."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+            elif isinstance(module, SwinV2Block):
+                module.reset_post_norms()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Features of the stages in ``out_indices``.
+
+        Args:
+            x: Images (B, in_channels, H, W), none of them 0.
+
+        Returns:
+            For each stage i of ``out_indices`` a contiguous map of shape
+            (B, C * 2^i, ceil(H / patch_size / 2^i), ceil(W / patch_size / 2^i)).
+
+        Raises:
+            ConfigError: Another shape.
+        """
+        return self.forward_stages(self.embed(x))
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Tokens (B, ceil(H / patch_size), ceil(W / patch_size), C) of images; see :meth:`forward`."""
+        if x.dim() != 4 or x.size(1) != self.in_channels or 0 in x.shape:
+            raise ConfigError(
+                f"expected images of shape (B, {self.in_channels}, H, W) with B, H and W at least 1, "
+                f"got {tuple(x.shape)}"
+            )
+        return self.patch_embed(x)
+
+    def forward_stages(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Features of the stages in ``out_indices`` from tokens (B, H, W, C), as :meth:`forward` returns them."""
+        x = self.pos_drop(x)
+        outputs = []
+        for index in range(self.out_indices[-1] + 1):
+            stage = self.layers[index]
+            x = stage(x, self.pretrained_window_sizes[index])
+            if index in self.out_indices:
+                norm = getattr(self, f"norm{index}")
+                outputs.append(norm(x).permute(0, 3, 1, 2).contiguous())
+            if index < self.out_indices[-1]:
+                x = stage.downsample(x)
+        return tuple(outputs)
+
+    def train(self, mode: bool = True) -> "SwinTransformerV2":
+        """Sets the mode; frozen stages stay in evaluation mode."""
+        super().train(mode)
+        for module in self._frozen_modules():
+            module.eval()
+        return self
+
+    def _freeze(self) -> None:
+        # Stages after the last output take no part in the loss: without gradients they would make
+        # distributed training wait for them.
+        last = self.out_indices[-1]
+        unused = [self.layers[last].downsample, *self.layers[last + 1 :]]
+        for module in [*self._frozen_modules(), *unused]:
+            if module is not None:
+                module.requires_grad_(False)
+
+    def _frozen_modules(self) -> list[nn.Module]:
+        if self.frozen_stages < 0:
+            return []
+        stages = range(self.frozen_stages)
+        norms = [getattr(self, f"norm{index}") for index in stages if index in self.out_indices]
+        return [self.patch_embed, self.pos_drop, *self.layers[: self.frozen_stages], *norms]
+
+    def _load_from_state_dict(
+        self, state_dict: dict, prefix: str, local_metadata: dict, strict: bool, missing: list, *args: list
+    ) -> None:
+        """Also settles which pretrained windows hold, the constructor's or the file's."""
+        key = f"{prefix}pretrained_window_sizes"
+        stored = state_dict.get(key)
+        if stored is not None:
+            self._check_stored_windows(stored)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, missing, *args)
+        if stored is None and key in missing:
+            missing.remove(key)  # a file without it leaves the constructor's value
+
+    def _check_stored_windows(self, stored: Tensor) -> None:
+        # Raised rather than reported: MMEngine only warns of what a non-strict load reports.
+        current = self.pretrained_window_sizes
+        if stored.shape != current.shape or stored.is_floating_point() or bool((stored < 1).any()):
+            raise ConfigError(
+                f"pretrained_window_sizes in the checkpoint is {stored.tolist()}, "
+                f"not a window (h, w) for each of the {len(current)} stages"
+            )
+        if self.pretrained_windows_are_explicit and stored.tolist() != current.tolist():
+            raise ConfigError(
+                f"pretrained_window_sizes={current.tolist()} in the config contradicts the checkpoint, whose position "
+                f"bias was trained with {stored.tolist()}: remove the key, and the checkpoint's value holds"
+            )
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model inside what may stand around it: distribution, test time augmentation, averaged weights (EMA)."""
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel | BaseAveragedModel):
+        model = model.module
+    return model
+
+
+def backbones_in(model: nn.Module) -> Iterator[tuple[str, SwinTransformerV2]]:
+    """Every SwinV2 in a model, with its name in it; the name of the model itself is empty."""
+    for name, module in model.named_modules():
+        if isinstance(module, SwinTransformerV2):
+            yield name, module
+
+
+def _check_out_indices(out_indices: Sequence[int], num_stages: int) -> tuple[int, ...]:
+    """Returns ``out_indices`` as a tuple if they are ascending stages, without repetition."""
+    is_sequence = isinstance(out_indices, list | tuple) and len(out_indices) > 0
+    if not is_sequence or not all(type(i) is int and 0 <= i < num_stages for i in out_indices):
+        raise ConfigError(f"out_indices must be stages from 0 to {num_stages - 1}, at least one, got {out_indices!r}")
+    if list(out_indices) != sorted(set(out_indices)):
+        raise ConfigError(f"out_indices must ascend without repetition, got {out_indices!r}")
+    return tuple(out_indices)
+
+
+def _linear_rates(last_rate: float, depths: Sequence[int]) -> list[list[float]]:
+    """Stochastic depth of every block by stage, rising linearly from 0 to ``last_rate``."""
+    rates = torch.linspace(0, last_rate, sum(depths), device="cpu").tolist()
+    return [[rates.pop(0) for _ in range(depth)] for depth in depths]

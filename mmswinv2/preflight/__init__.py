@@ -1,0 +1,49 @@
+"""Checks before a run: what is wrong with a config or its data is said before any work is lost."""
+
+from mmengine.config import Config
+
+from .coco import check_coco_annotations
+from .config import (
+    LOADERS,
+    check_image_folders,
+    check_mixed_batches,
+    check_paths,
+    check_work_dir,
+    dataset_class,
+    leaf_datasets,
+)
+from .files import DECODED_SUFFIXES, decode_fault, end_fault
+from .hooks import DataCheckHook, WeightsCheckHook, check_weights
+from .types import explain_unknown_type
+
+__all__ = [
+    "DECODED_SUFFIXES",
+    "LOADERS",
+    "DataCheckHook",
+    "WeightsCheckHook",
+    "check_config",
+    "check_weights",
+    "check_work_dir",
+    "dataset_class",
+    "decode_fault",
+    "end_fault",
+    "explain_unknown_type",
+    "leaf_datasets",
+]
+
+
+def check_config(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
+    """Checks the paths and annotation files of a config, before anything is built.
+
+    Args:
+        cfg: The config of a run.
+        loaders: Keys of the data loaders to look at.
+
+    Raises:
+        ConfigError: Names the config key or file at fault and what to do.
+        KeyError: MMEngine's, if a data set's type is unknown; see :func:`explain_unknown_type`.
+    """
+    check_mixed_batches(cfg, loaders)
+    check_paths(cfg, loaders)
+    check_image_folders(cfg, loaders)
+    check_coco_annotations(cfg, loaders)

@@ -1,0 +1,237 @@
+"""What is looked at when a run starts: its data before the first iteration, its weights before they are loaded."""
+
+import logging
+import time
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from mmengine.dataset import BaseDataset
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.registry import DATASETS
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+from ..checkpoint.backbone import model_weights
+from ..checkpoint.forms import PRETRAINED_WINDOWS
+from ..checkpoint.load import match_state
+from ..datasets.image_dataset import ImageDataset, ImageShards
+from ..errors import CheckpointError, DataError, list_faults, list_some
+from ..models.backbone import SwinTransformerV2, backbones_in, unwrapped
+from ..models.classifier import ImageClassifier
+from ..registry import HOOKS
+from .files import (
+    MAX_DECODED,
+    MAX_READ,
+    decode_fault,
+    end_fault,
+    image_faults,
+    label_map_fault,
+    map_files,
+    reads_label_maps,
+    shard_faults,
+    spread,
+    values_hint,
+)
+from .heads import check_class_counts, check_labels, check_same_classes
+
+
+@HOOKS.register_module()
+class DataCheckHook(Hook):
+    """Checks classes, images and label maps when training or testing starts.
+
+    Training checks the data of validation and test as well, so that nothing is found out after hours. Every file's
+    existence and end is looked at, and up to 500 images and label maps of each data set are decoded.
+    """
+
+    priority = "VERY_HIGH"
+
+    def __init__(self) -> None:
+        self._checked: list[dict] = []  # configs of data sets, so that equal ones are looked at once
+        self._training: list[ImageDataset] = []
+
+    @master_only
+    def before_train(self, runner: Runner) -> None:
+        """Checks the data sets of all loops."""
+        self._check(runner, "train_dataloader", runner.train_dataloader.dataset)
+        if runner.val_loop is not None:
+            self._check(runner, "val_dataloader", runner.val_dataloader.dataset)
+        if runner.cfg.get("test_dataloader") is not None:
+            self._check(runner, "test_dataloader")
+
+    @master_only
+    def before_test(self, runner: Runner) -> None:
+        """Checks the test data set."""
+        self._check(runner, "test_dataloader", runner.test_dataloader.dataset)
+
+    def _check(self, runner: Runner, loader: str, dataset: BaseDataset | None = None) -> None:
+        """Checks a loader's data set; one that no loop has built yet is built from the config."""
+        config = runner.cfg[loader]["dataset"].to_dict()
+        config.pop("pipeline", None)
+        if config in self._checked:
+            return
+        self._checked.append(config)
+        if dataset is None:
+            dataset = DATASETS.build(runner.cfg[loader]["dataset"])
+        for key, leaf in built_leaves(f"{loader}.dataset", dataset):
+            if not isinstance(leaf, BaseDataset):
+                runner.logger.warning(
+                    f"{key}: {type(leaf).__name__} is no BaseDataset of MMEngine, its data is not checked"
+                )
+                continue
+            check_class_counts(runner.model, leaf.metainfo, key)
+            model = unwrapped(runner.model)
+            if isinstance(leaf, ImageDataset) and isinstance(model, ImageClassifier):
+                self._check_labels(model, leaf, key)
+            runner.logger.info(check_files(leaf, key))
+
+    def _check_labels(self, model: ImageClassifier, dataset: ImageDataset, key: str) -> None:
+        check_labels(model, dataset, key)
+        if key.startswith("train_"):
+            self._training.append(dataset)
+        for training in self._training:
+            check_same_classes(training, dataset, key)
+
+
+def built_leaves(key: str, dataset: BaseDataset) -> list[tuple[str, BaseDataset]]:
+    """Pairs of (config key, data set) with wrappers looked into."""
+    if hasattr(dataset, "datasets"):
+        parts = enumerate(dataset.datasets)
+        return [leaf for index, part in parts for leaf in built_leaves(f"{key}.datasets.{index}", part)]
+    if hasattr(dataset, "dataset"):
+        return built_leaves(f"{key}.dataset", dataset.dataset)
+    return [(key, dataset)]
+
+
+def check_files(dataset: BaseDataset, key: str) -> str:
+    """Checks the images and label maps of a data set.
+
+    Args:
+        dataset: One whose entries have an ``img_path`` and perhaps a ``seg_map_path``.
+        key: Its config key, for errors.
+
+    Returns:
+        A sentence on what was checked.
+
+    Raises:
+        DataError: Names the first few missing or broken files, and their number.
+    """
+    if getattr(dataset, "backend_args", None):
+        return f"{key}: {len(dataset)} images in remote storage (backend_args), not checked"
+    start = time.perf_counter()
+    if isinstance(dataset, ImageShards):
+        return f"{key}: {_check_shards(dataset, key)} ({time.perf_counter() - start:.1f} s)"
+    entries = [dataset.get_data_info(index) for index in spread(range(len(dataset)), MAX_READ)]
+    images = _paths(entries, "img_path")
+    maps = _paths(entries, "seg_map_path")
+    read, decoded = spread(images + maps, MAX_READ), spread(images, MAX_DECODED)
+    faults = map_files(end_fault, read) or map_files(decode_fault, decoded)
+    _fail_on(faults, key, len(read), skip=getattr(dataset, "skip_unreadable", False))
+    report = f"{len(images)} images, {len(decoded)} of them decoded"
+    if maps:
+        report += f"; {len(maps)} label maps"
+    if maps and reads_label_maps(dataset):
+        faults = map_files(partial(label_map_fault, dataset=dataset), spread(maps, MAX_DECODED))
+        _fail_on(faults, key, len(maps), values_hint(dataset))
+        report += f", values of {min(len(maps), MAX_DECODED)} checked"
+    return f"{key}: {report} ({time.perf_counter() - start:.1f} s)"
+
+
+def _check_shards(dataset: ImageShards, key: str) -> str:
+    """Checks a sharded set; returns what was looked at."""
+    shards, decoded = len(dataset.shard_sizes), min(len(dataset), MAX_DECODED)
+    _fail_on(shard_faults(dataset), key, shards, "Fetch these shards, or write the index anew")
+    _fail_on(image_faults(dataset), key, decoded, "Write the index anew", dataset.skip_unreadable)
+    return f"{len(dataset)} images in {shards} shards, {decoded} of them decoded"
+
+
+def _paths(entries: list[dict], name: str) -> list[str]:
+    return sorted({entry[name] for entry in entries if isinstance(entry.get(name), str)})
+
+
+def _fail_on(
+    faults: list[str], key: str, total: int, advice: str = "Fetch or remove these files", skip: bool = False
+) -> None:
+    if not faults:
+        return
+    message = f"{key}: {len(faults)} of the {total} files looked at are missing or broken:\n{list_some(faults)}\n"
+    if not skip:
+        raise DataError(message + advice)
+    print_log(f"{message}Training skips them (skip_unreadable=True)", "current", logging.WARNING)
+
+
+@HOOKS.register_module()
+class WeightsCheckHook(Hook):
+    """Refuses a checkpoint that does not hold the weights of every SwinV2 in the model.
+
+    A run that goes on with ``--resume`` needs the other tensors of the model as well.
+
+    Args:
+        whole_model: Whether a run that does not resume needs them too, as a test does; a training from ``load_from``
+            may have another head.
+    """
+
+    def __init__(self, whole_model: bool = False) -> None:
+        self.whole_model = whole_model
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: Mapping[str, Any]) -> None:
+        """Called between reading and loading."""
+        resume = bool(runner.cfg.get("resume"))
+        if resume and "meta" not in checkpoint:
+            raise CheckpointError(
+                f"{runner.cfg.load_from} holds weights alone, no run to resume: without --resume, load_from starts a "
+                "new run from them"
+            )
+        try:
+            check_weights(runner.model, checkpoint, whole_model=resume or self.whole_model)
+        except CheckpointError as error:
+            raise CheckpointError(f"{runner.cfg.load_from}: {error}") from error
+
+
+def check_weights(model: nn.Module, checkpoint: Mapping[str, Any], whole_model: bool) -> None:
+    """Compares a checkpoint with the model that is about to be given its weights.
+
+    Args:
+        model: The model.
+        checkpoint: What the file holds.
+        whole_model: Whether heads and necks are compared too, and not the SwinV2s in the model alone.
+
+    Raises:
+        CheckpointError: Names the tensors that are missing or mis-shaped.
+    """
+    model = unwrapped(model)
+    weights = model_weights(checkpoint)
+    for name, backbone in backbones_in(model):
+        prefix = f"{name}." if name else ""
+        own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+        _check_backbone(backbone, own, name)
+    if whole_model:
+        _check_all(model.state_dict(), weights)
+
+
+def _check_backbone(backbone: SwinTransformerV2, weights: Mapping[str, Any], name: str) -> None:
+    if not weights:
+        raise CheckpointError(
+            f"the checkpoint holds nothing for the model's {name}: it is no checkpoint of this model. Weights of a "
+            f"backbone alone belong in its init_cfg: model.{name}.init_cfg=dict(type='Pretrained', checkpoint=...)"
+        )
+    try:
+        match_state(weights, backbone.state_dict())
+    except CheckpointError as error:
+        raise CheckpointError(f"the checkpoint's {name}: {error}") from error
+
+
+def _check_all(model: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
+    names = [name for name in model if name.rpartition(".")[2] != PRETRAINED_WINDOWS]
+    faults = {
+        "not in the checkpoint": [name for name in names if name not in weights],
+        "of another shape": [name for name in names if name in weights and weights[name].shape != model[name].shape],
+    }
+    lines = list_faults(faults)
+    if lines:
+        advice = "to train from its backbone alone: model.backbone.init_cfg=dict(type='Pretrained', checkpoint=...)"
+        raise CheckpointError(
+            "\n  ".join(["the checkpoint is one of another model than the config's:", *lines, advice])
+        )

@@ -1,0 +1,69 @@
+"""What this project touches of torch, MMEngine, MMDetection and MMSegmentation that they do not document.
+
+All of it stands here, so that a new version of theirs breaks one file; ``tests/test_upstream.py`` has a test for each.
+This module is imported with the package, so at its top it imports neither torch nor OpenMMLab.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import find_spec
+from types import ModuleType
+
+CONFIG_UTILS = "mmengine.config.utils"
+
+
+def name_config_packages(config_utils: ModuleType) -> None:
+    """Lets ``_base_ = 'mmswinv2::...'`` and ``'mmseg::...'`` resolve, and MMEngine's hub and inferencers with them.
+
+    MMEngine looks the part before ``::`` up in a table of distributions. It does not know this package, and of mmseg it
+    knows upstream's distribution alone: beside another one it says that mmseg is not installed, and its hub installs
+    upstream's over it. For a name that is no distribution it takes the importable package.
+
+    Args:
+        config_utils: The module ``mmengine.config.utils``.
+    """
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    config_utils.MODULE2PACKAGE.setdefault("mmswinv2", "mmswinv2")
+    try:
+        distribution(config_utils.MODULE2PACKAGE["mmseg"])
+    except PackageNotFoundError:
+        if find_spec("mmseg") is not None:
+            config_utils.MODULE2PACKAGE["mmseg"] = "mmseg"
+
+
+def when_mmengine_is_imported() -> None:
+    """Has :func:`name_config_packages` run once MMEngine is there: now, or at its import, which is not made sooner."""
+    if CONFIG_UTILS in sys.modules:
+        name_config_packages(sys.modules[CONFIG_UTILS])
+    elif not any(isinstance(finder, _ConfigUtilsFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _ConfigUtilsFinder())
+
+
+class _ConfigUtilsFinder(MetaPathFinder):
+    """Finds ``mmengine.config.utils`` where it is, and has :func:`name_config_packages` run after its import."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(name, path) if name == CONFIG_UTILS else None
+        if spec is not None and spec.loader is not None:
+            sys.meta_path.remove(self)
+            spec.loader = _ConfigUtilsLoader(spec.loader)
+        return spec
+
+
+class _ConfigUtilsLoader(Loader):
+    """The loader of ``mmengine.config.utils``, with one more step."""
+
+    def __init__(self, loader: Loader) -> None:
+        self.loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self.loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        self.loader.exec_module(module)
+        name_config_packages(module)

@@ -1,0 +1,60 @@
+"""The command ``mmswinv2``: its help, its commands, and what it says of one that there is not."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from mmswinv2 import __version__
+from mmswinv2.cli import COMMANDS, main
+
+from ..support import ROOT
+
+TOOLS = {"convert_checkpoint": "convert", "inspect_checkpoint": "inspect", "index_shards": "shards index"}
+TOOLS |= {"make_shards": "shards make", "train": "train", "test": "test", "infer": "infer"}
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+def test_help_tells_all_commands_without_loading_anything() -> None:
+    """Under a second; what takes longer is torch and OpenMMLab, which it must not import."""
+    script = "import sys; sys.argv = ['mmswinv2', '--help']; import runpy, atexit; "
+    script += "atexit.register(lambda: print(sorted({'torch', 'mmengine', 'numpy'} & set(sys.modules)))); "
+    script += "runpy.run_module('mmswinv2', run_name='__main__')"
+    start = time.perf_counter()
+    done = python("-c", script)
+    assert time.perf_counter() - start < 5  # it takes 0.1 s; a loaded machine gets some room
+    assert done.returncode == 0
+    *story, imported = done.stdout.splitlines()
+    assert imported == "[]"
+    assert [line.split()[0] for line in story if line.startswith("  ")] == list(COMMANDS)
+
+
+def test_version() -> None:
+    assert python("-m", "mmswinv2", "--version").stdout == f"mmswinv2 {__version__}\n"
+
+
+def test_an_unknown_command_gets_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["trian"])
+    assert end.value.code == 2
+    assert capsys.readouterr().err == "mmswinv2: there is no command 'trian'; did you mean 'train'?\n"
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "shards"])
+def test_every_command_has_its_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([name, "--help"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: mmswinv2 {name} ")
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_tool_is_the_front_of_its_command(tool: str) -> None:
+    """The same options, by the same code."""
+    front, command = python(f"tools/{tool}.py", "--help"), python("-m", "mmswinv2", *TOOLS[tool].split(), "--help")
+    assert front.returncode == command.returncode == 0
+    assert front.stdout == command.stdout
