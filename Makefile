@@ -50,7 +50,7 @@ $(STAMPS)/packages: $(STAMPS)/mmcv-$(MMCV) setup.py mmswinv2/__init__.py
 	$(PIP) --no-build-isolation -e '.[onedl,dev]' torch===$(TORCH) torchvision==$(TORCHVISION)
 	@touch $@
 
-$(STAMPS)/verified: $(STAMPS)/packages mmswinv2/environment.py
+$(STAMPS)/verified: $(STAMPS)/packages mmswinv2/cli/doctor.py
 	$(BIN)/python -m mmswinv2 doctor
 	@touch $@
 

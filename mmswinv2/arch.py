@@ -1,8 +1,8 @@
-"""Sizes of Swin Transformer V2, tiny to giant (paper section 3.5), and the ways to write its windows."""
+"""The settings of Swin Transformer V2: sizes, tiny to giant (paper section 3.5), windows, rates and keywords."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 from .errors import ConfigError, ConfigTypeError
@@ -79,6 +79,23 @@ def is_positive_int(value: object) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool) and value > 0
 
 
+def check_rate(name: str, rate: object) -> None:
+    """Refuses what is no share of a whole, such as a dropout rate.
+
+    Args:
+        name: Config key, for the error.
+        rate: What was given.
+
+    Raises:
+        ConfigTypeError: It is no number, such as a string.
+        ConfigError: It does not lie in [0, 1).
+    """
+    if not isinstance(rate, Real) or isinstance(rate, bool):
+        raise ConfigTypeError(f"{name} must be a number in [0, 1), got {rate!r}")
+    if not 0 <= rate < 1:
+        raise ConfigError(f"{name} must lie in [0, 1), got {rate!r}")
+
+
 def _named(name: str) -> Arch:
     if name in ARCHS:
         return ARCHS[name]
@@ -130,3 +147,57 @@ def _is_pair(value: object) -> bool:
 def _as_pair(value: WindowSize | list) -> tuple[int, int]:
     h, w = (value, value) if is_positive_int(value) else value
     return int(h), int(w)
+
+
+_ARCH = "give arch='tiny' ... 'giant', or arch=dict(embed_dims=, depths=, num_heads=)"
+_FIXED = "Swin V2 fixes it; remove it"
+_ANY_SIZE = "any input size works; remove it"
+
+# Keywords of the Swin V1 of MMDetection and MMSegmentation, and of MMPretrain's Swin V2.
+FOREIGN_KEYWORDS = {
+    "embed_dims": _ARCH,
+    "depths": _ARCH,
+    "num_heads": _ARCH,
+    "mlp_ratio": "always 4 in Swin V2; remove it",
+    "strides": "always (4, 2, 2, 2); for the first one set patch_size",
+    "qkv_bias": "q and v always have a bias and k never has one; remove it",
+    "qk_scale": "the cosine attention learns a scale per head (logit_scale); remove it",
+    "patch_norm": "patches are always normalised; remove it",
+    "use_abs_pos_embed": "Swin V2 has the log-CPB position bias alone; remove it",
+    "act_cfg": _FIXED,
+    "norm_cfg": _FIXED,
+    "pretrained": "give init_cfg=dict(type='Pretrained', checkpoint=...); model.pretrained, if there, is None",
+    "convert_weights": "it would permute Swin V2 weights wrongly; remove it",
+    "pretrain_img_size": "give pretrained_window_sizes, or leave it to the checkpoint",
+    "img_size": _ANY_SIZE,
+    "pad_small_map": _ANY_SIZE,
+    "interpolate_mode": "log-CPB needs no interpolation; remove it",
+    "norm_eval": "there is no batch norm; remove it",
+    "stage_cfgs": _FIXED,
+    "patch_cfg": _FIXED,
+}
+
+
+def reject_keywords(unknown: Iterable[str], known: Collection[str]) -> None:
+    """Raises for keywords that the backbone does not have.
+
+    Args:
+        unknown: The keywords in question; with none, nothing happens.
+        known: Keywords that it has, to suggest the nearest.
+
+    Raises:
+        ConfigTypeError: With a line for each keyword, saying what to write instead.
+    """
+    unknown = list(unknown)
+    if not unknown:
+        return
+    lines = []
+    for name in unknown:
+        near = get_close_matches(name, known, n=1)
+        suggestion = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(known)}"
+        lines.append(f"  {name}: {FOREIGN_KEYWORDS.get(name, suggestion)}")
+    if any(name in FOREIGN_KEYWORDS for name in unknown):
+        lines.append(
+            "A config that inherits a Swin V1 backbone replaces its whole dict: backbone=dict(_delete_=True, ...)"
+        )
+    raise ConfigTypeError("SwinTransformerV2 has no such keyword:\n" + "\n".join(lines))

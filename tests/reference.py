@@ -1,8 +1,8 @@
 """Swin V2 as the official release computes it: windows padded, rolled and masked, bias looked up in a table.
 
-Functions of a state dict with the official names, in the dtype of its tensors. One thing differs from
-the release: padding is masked as keys, for whoever pads attends to nothing that is not there. At the
-sizes where the official code runs there is no padding.
+Functions of a state dict with the official names, in the dtype of its tensors. Attention itself is the plain form that
+stands beside the fast one. One thing differs from the release: padding is masked as keys, for whoever pads attends to
+nothing that is not there. At the sizes where the official code runs there is no padding.
 """
 
 import math
@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from mmswinv2.layers import cosine_attention_plain
 
 Pair = tuple[int, int]
 PADDING = -1  # label of tokens that are not there
@@ -46,7 +48,7 @@ def subset(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def position_bias(cpb: Mapping[str, Tensor], window: Pair, pretrained: Pair) -> Tensor:
-    """The (heads, N, N) bias of facts A2: table of coordinates, meta network, index of pairs, 16 sigmoid."""
+    """The (heads, N, N) bias: table of coordinates, meta network, index of pairs, 16 sigmoid."""
     h, w = window
     table = torch.zeros(2 * h - 1, 2 * w - 1, 2, dtype=cpb["0.weight"].dtype)
     table[..., 0] += torch.arange(-(h - 1), h)[:, None] / max(pretrained[0] - 1, 1)
@@ -114,7 +116,6 @@ def in_windows(x: Tensor, window: Pair, shift: Pair, function: Callable[[Tensor,
 def attention(x: Tensor, params: Mapping[str, Tensor], window: Pair, shift: Pair, pretrained: Pair) -> Tensor:
     """Window attention of a map (B, H, W, C); ``params`` are those of ``attn``."""
     heads = params["logit_scale"].size(0)
-    scale = params["logit_scale"].clamp(max=math.log(1 / 0.01)).exp()
     qkv_bias = torch.cat([params["q_bias"], torch.zeros_like(params["q_bias"]), params["v_bias"]])
     fitted = (min(window[0], x.size(1)), min(window[1], x.size(2)))
     bias = position_bias(subset(params, "cpb_mlp."), fitted, pretrained)
@@ -123,9 +124,9 @@ def attention(x: Tensor, params: Mapping[str, Tensor], window: Pair, shift: Pair
         batch, number, tokens, channels = windows.shape
         qkv = windows @ params["qkv.weight"].T + qkv_bias
         q, k, v = qkv.view(batch, number, tokens, 3, heads, -1).permute(3, 0, 1, 4, 2, 5)  # (B, windows, heads, N, d)
-        logits = F.normalize(q, dim=-1) @ F.normalize(k, dim=-1).transpose(-1, -2) * scale + bias
         apart = labels[:, None, :, None] != labels[:, None, None, :]  # (windows, 1, N, N)
-        out = logits.masked_fill(apart, -math.inf).softmax(-1) @ v
+        masked = bias.masked_fill(apart, -math.inf)  # (windows, heads, N, N)
+        out = cosine_attention_plain(q, k, v, params["logit_scale"], masked)
         return out.transpose(2, 3).reshape(batch, number, tokens, channels)
 
     return in_windows(x, window, shift, attend) @ params["proj.weight"].T + params["proj.bias"]

@@ -38,8 +38,8 @@ class Checkout:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in ("Makefile", "setup.py", "mmswinv2/__init__.py", "mmswinv2/environment.py"):
-            (folder / name).parent.mkdir(exist_ok=True)
+        for name in ("Makefile", "setup.py", "mmswinv2/__init__.py", "mmswinv2/cli/doctor.py"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
         (folder / "bin").mkdir()
         for tool in ("sh", "mkdir", "cp", "cat", "touch"):
@@ -147,7 +147,7 @@ def test_goes_on_where_it_was_interrupted(checkout, step):
 
 @pytest.mark.parametrize(
     ("changed", "steps"),
-    [("setup.py", STEPS[2:]), ("mmswinv2/__init__.py", STEPS[2:]), ("mmswinv2/environment.py", STEPS[3:])],
+    [("setup.py", STEPS[2:]), ("mmswinv2/__init__.py", STEPS[2:]), ("mmswinv2/cli/doctor.py", STEPS[3:])],
 )
 def test_a_changed_file_repeats_only_what_depends_on_it(checkout, changed, steps):
     checkout.make("setup")

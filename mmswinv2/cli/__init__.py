@@ -58,7 +58,7 @@ def run(name: str, arguments: Sequence[str]) -> int | None:
         UserError: What went wrong and what to do.
     """
     if name != "doctor":
-        from ..environment import check_environment
+        from .doctor import check_environment
 
         check_environment()  # before anything imports OpenMMLab's packages, whose own errors are long and obscure
     command = import_module(f"{__name__}.{name}")

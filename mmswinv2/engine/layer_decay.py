@@ -2,143 +2,98 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from mmengine.logging import print_log
-from mmengine.optim import OptimWrapper
-from mmengine.registry import OPTIM_WRAPPERS, OPTIMIZERS
+from mmengine.optim import DefaultOptimWrapperConstructor
 from torch import nn
 
 from ..errors import ConfigError
-from ..models.backbone import SwinTransformerV2
 from ..registry import OPTIM_WRAPPER_CONSTRUCTORS
 
-NO_DECAY = ("logit_scale", "cpb_mlp", "mask_token")
 PARAMWISE_KEYS = {"decay_rate", "custom_keys"}
 CUSTOM_MULTIPLIERS = {"lr_mult", "decay_mult"}
 
 
-def get_layer_id(name: str, depths: Sequence[int]) -> int:
-    """Depth of a parameter of the backbone, 0 at the input.
-
-    The patch embedding and the mask token are layer 0, block b of stage s is layer
-    sum(depths[:s]) + b + 1, a patch merging belongs to the layer of its stage's last block, and the
-    rest, the output norms, is layer sum(depths) + 1 (as in the official ``get_swin_layer``).
-
-    Args:
-        name: Parameter name within the backbone, such as ``layers.2.blocks.5.attn.q_bias``.
-        depths: Blocks of each stage.
-    """
-    part, *rest = name.split(".")
-    if part in ("patch_embed", "mask_token"):
-        return 0
-    if part != "layers":
-        return sum(depths) + 1
-    stage = int(rest[0])
-    if rest[1] == "blocks":
-        return sum(depths[:stage]) + int(rest[2]) + 1
-    return sum(depths[: stage + 1])
-
-
-def has_weight_decay(name: str, parameter: nn.Parameter) -> bool:
-    """Whether weight decay applies: not to vectors (norms, biases), scales, the bias network, the mask token."""
-    return parameter.dim() > 1 and not any(part in NO_DECAY for part in name.split("."))
-
-
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
-class LayerDecayOptimWrapperConstructor:
-    """Groups the parameters of a model that contains a SwinTransformerV2.
+class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
+    """Groups the parameters of a model by layer and by whether weight decay applies to them.
 
-    Weight decay leaves norms, biases, ``logit_scale``, ``cpb_mlp`` and the mask token alone, in the
-    whole model. A backbone parameter of layer l gets the learning rate lr * decay_rate^(L + 1 - l),
-    L the number of blocks; necks and heads get lr.
+    The model tells both. Its parts are asked for ``get_layer_depth(name, prefix)``, as in MMPretrain, which returns the
+    layer of a parameter and the number of layers, and for ``no_weight_decay_keywords()``, parts of names that take no
+    decay. The outermost part that has the method answers for all that is in it. SwinTransformerV2 has both methods.
+
+    A parameter of layer l out of L gets the learning rate lr * decay_rate^(L - 1 - l); what no part answers for, necks
+    and heads, gets lr. Weight decay leaves vectors alone, norms and biases, in the whole model.
 
     Args:
         optim_wrapper_cfg: MMEngine's, with the ``optimizer`` and its ``lr`` and ``weight_decay``.
         paramwise_cfg: ``decay_rate`` in (0, 1], default 1; ``custom_keys`` as in MMEngine:
             {part of a name: dict(lr_mult=, decay_mult=)}, the longest match counts and multiplies.
+
+    Raises:
+        ConfigError: Another key or value.
     """
 
-    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
-        paramwise_cfg = dict(paramwise_cfg or {})
-        unknown = set(paramwise_cfg) - PARAMWISE_KEYS
-        if unknown:
-            raise ConfigError(
-                f"optim_wrapper.paramwise_cfg has the unknown keys {sorted(unknown)}; "
-                f"LayerDecayOptimWrapperConstructor takes {sorted(PARAMWISE_KEYS)}, finds the layers itself, "
-                "and lets norms and biases never decay"
-            )
-        self.decay_rate = paramwise_cfg.get("decay_rate", 1.0)
-        if not 0 < self.decay_rate <= 1:
-            raise ConfigError(f"optim_wrapper.paramwise_cfg.decay_rate must lie in (0, 1], got {self.decay_rate!r}")
-        self.custom_keys = paramwise_cfg.get("custom_keys", {})
-        for key, custom in self.custom_keys.items():
-            if not set(custom) <= CUSTOM_MULTIPLIERS:
-                raise ConfigError(
-                    f"optim_wrapper.paramwise_cfg.custom_keys[{key!r}] is {custom!r}, "
-                    f"but takes {sorted(CUSTOM_MULTIPLIERS)} alone"
-                )
-        self.wrapper_cfg = dict(optim_wrapper_cfg)
-        self.optimizer_cfg = dict(self.wrapper_cfg.pop("optimizer", {}))
+    def __init__(self, optim_wrapper_cfg: dict[str, Any], paramwise_cfg: dict[str, Any] | None = None) -> None:
+        paramwise_cfg = {"decay_rate": 1.0, "custom_keys": {}, **(paramwise_cfg or {})}
+        _check_paramwise_cfg(paramwise_cfg)
         for key in ("lr", "weight_decay"):
-            if key not in self.optimizer_cfg:
+            if key not in optim_wrapper_cfg.get("optimizer", {}):
                 raise ConfigError(f"optim_wrapper.optimizer.{key} is missing: layer decay and groups scale it")
+        super().__init__(optim_wrapper_cfg, paramwise_cfg)
 
-    def __call__(self, model: nn.Module) -> OptimWrapper:
-        """Builds the optimizer wrapper and prints its groups once."""
-        groups = self.param_groups(model)
+    def add_params(self, params: list[dict[str, Any]], module: nn.Module, **unused: Any) -> None:
+        """Adds the groups of a whole model to ``params``, and prints them; MMEngine calls it once."""
+        groups = self.param_groups(module)
         print_log(describe(groups), logger="current")
-        optimizer = OPTIMIZERS.build({**self.optimizer_cfg, "params": groups})
-        return OPTIM_WRAPPERS.build({"type": "OptimWrapper", **self.wrapper_cfg, "optimizer": optimizer})
+        params.extend(groups)
 
-    def param_groups(self, model: nn.Module) -> list[dict]:
+    def param_groups(self, model: nn.Module) -> list[dict[str, Any]]:
         """Groups of the trainable parameters, each a dict with ``name``, ``params``, ``lr`` and ``weight_decay``."""
-        scales = dict(self._layer_scales(model))
+        layers, exempt = dict(self._layer_scales(model)), set(_without_decay(model))
         members = defaultdict(list)
         for name, parameter in model.named_parameters():
             if parameter.requires_grad:
-                where, scale = scales.get(name, ("rest", 1.0))
+                where, scale = layers.get(name, ("rest", 1.0))
                 key, lr_mult, decay_mult = self._custom_multipliers(name)
-                decay = decay_mult if has_weight_decay(name, parameter) else 0.0
+                decay = 0.0 if name in exempt or parameter.dim() < 2 else decay_mult
                 where = f"{where}_{key}" if key else where
                 members[where, scale * lr_mult, decay].append(parameter)
-        lr, weight_decay = self.optimizer_cfg["lr"], self.optimizer_cfg["weight_decay"]
         return [
             {
                 "name": f"{where}_{'decay' if decay else 'no_decay'}",
                 "params": parameters,
                 "lr_scale": scale,
-                "lr": lr * scale,
-                "weight_decay": weight_decay * decay,
+                "lr": self.base_lr * scale,
+                "weight_decay": self.base_wd * decay,
             }
             for (where, scale, decay), parameters in members.items()
         ]
 
     def _layer_scales(self, model: nn.Module) -> Iterator[tuple[str, tuple[str, float]]]:
-        """Pairs of (parameter name, (layer name, learning rate scale)) for every backbone in the model."""
-        backbones = [(name, module) for name, module in model.named_modules() if isinstance(module, SwinTransformerV2)]
-        if not backbones:
+        """Pairs of (parameter name, (layer name, learning rate scale)) for all that some part answers for."""
+        parts = list(_outermost(model, "get_layer_depth"))
+        if not parts:
             raise ConfigError(
-                "LayerDecayOptimWrapperConstructor found no mmswinv2.SwinTransformerV2 in the model: it knows the "
-                "layers of that backbone alone; remove optim_wrapper.constructor for another"
+                "LayerDecayOptimWrapperConstructor found no part of the model that tells its layers, by a method "
+                "get_layer_depth(name, prefix), such as mmswinv2.SwinTransformerV2: remove optim_wrapper.constructor"
             )
-        for prefix, backbone in backbones:
-            depths = backbone.arch.depths
-            names = {f"{prefix}.{name}" if prefix else name: name for name, _ in backbone.named_parameters()}
-            # SimMIM keeps its mask token beside the backbone, whose first layer it is part of.
-            names[".".join([*prefix.split(".")[:-1], "mask_token"])] = "mask_token"
-            for full_name, name in names.items():
-                layer = get_layer_id(name, depths)
-                yield full_name, (f"layer_{layer}", self.decay_rate ** (sum(depths) + 1 - layer))
+        for prefix, part in parts:
+            for name, _ in part.named_parameters():
+                layer, count = part.get_layer_depth(name)
+                yield prefix + name, (f"layer_{layer}", self.paramwise_cfg["decay_rate"] ** (count - 1 - layer))
 
     def _custom_multipliers(self, name: str) -> tuple[str, float, float]:
         """The longest of ``custom_keys`` in a name, its ``lr_mult`` and ``decay_mult``; without one "", 1, 1."""
-        matches = sorted((key for key in self.custom_keys if key in name), key=lambda key: (-len(key), key))
+        custom_keys = self.paramwise_cfg["custom_keys"]
+        matches = sorted((key for key in custom_keys if key in name), key=lambda key: (-len(key), key))
         key = matches[0] if matches else ""
-        custom = self.custom_keys.get(key, {})
+        custom = custom_keys.get(key, {})
         return key, custom.get("lr_mult", 1.0), custom.get("decay_mult", 1.0)
 
 
-def describe(groups: Sequence[dict]) -> str:
+def describe(groups: Sequence[dict[str, Any]]) -> str:
     """A table of the groups: name, learning rate, weight decay, tensors, parameters."""
     rows = [f"{'group':24}{'lr':>12}{'weight decay':>14}{'tensors':>9}{'parameters':>12}"]
     for group in groups:
@@ -147,3 +102,38 @@ def describe(groups: Sequence[dict]) -> str:
             f"{group['name']:24}{group['lr']:12.3e}{group['weight_decay']:14.3g}{len(group['params']):9}{count:12,}"
         )
     return "Optimizer groups\n" + "\n".join(rows)
+
+
+def _check_paramwise_cfg(cfg: dict[str, Any]) -> None:
+    unknown = set(cfg) - PARAMWISE_KEYS
+    if unknown:
+        raise ConfigError(
+            f"optim_wrapper.paramwise_cfg has the unknown keys {sorted(unknown)}; "
+            f"LayerDecayOptimWrapperConstructor takes {sorted(PARAMWISE_KEYS)}, asks the model for its layers, "
+            "and lets norms and biases never decay"
+        )
+    rate = cfg["decay_rate"]
+    if not isinstance(rate, int | float) or not 0 < rate <= 1:
+        raise ConfigError(f"optim_wrapper.paramwise_cfg.decay_rate must lie in (0, 1], got {rate!r}")
+    for key, custom in cfg["custom_keys"].items():
+        if not set(custom) <= CUSTOM_MULTIPLIERS:
+            raise ConfigError(
+                f"optim_wrapper.paramwise_cfg.custom_keys[{key!r}] is {custom!r}, "
+                f"but takes {sorted(CUSTOM_MULTIPLIERS)} alone"
+            )
+
+
+def _without_decay(model: nn.Module) -> Iterator[str]:
+    """Names of the parameters that the model wants left alone; parts of names are compared whole."""
+    for prefix, part in _outermost(model, "no_weight_decay_keywords"):
+        keywords = part.no_weight_decay_keywords()
+        yield from (prefix + name for name, _ in part.named_parameters() if not keywords.isdisjoint(name.split(".")))
+
+
+def _outermost(module: nn.Module, method: str, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """Pairs of (prefix of its names, part) of the outermost parts of a model that have ``method``."""
+    if callable(getattr(module, method, None)):
+        yield prefix, module
+        return
+    for name, child in module.named_children():
+        yield from _outermost(child, method, f"{prefix}{name}.")

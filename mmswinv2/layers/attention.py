@@ -7,14 +7,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .position_bias import LogCPB, cell_bias, without_autocast
-from .windows import map_windows
+from .windows import map_size, map_windows
 
 MAX_LOGIT_SCALE = math.log(100.0)  # 1 / tau: the paper keeps the temperature tau above 0.01
 MAX_SDPA_BATCH = 65535  # CUDA kernels put the batch on a grid axis, which ends here
 
 
 def cosine_attention_plain(q: Tensor, k: Tensor, v: Tensor, logit_scale: Tensor, bias: Tensor) -> Tensor:
-    """Equation 2 as written: softmax(cos(q, k) / tau + B) v, in float32.
+    """Equation 2 as written: softmax(cos(q, k) / tau + B) v, in float32, or float64 where that is given.
 
     Args:
         q, k, v: (n, heads, N, d).
@@ -24,10 +24,11 @@ def cosine_attention_plain(q: Tensor, k: Tensor, v: Tensor, logit_scale: Tensor,
     Returns:
         (n, heads, N, d) in the dtype of ``v``.
     """
+    dtype = torch.promote_types(q.dtype, torch.float32)
     with without_autocast(q.device):
-        cosine = F.normalize(q.float(), dim=-1) @ F.normalize(k.float(), dim=-1).transpose(-2, -1)
-        tau = 1 / logit_scale.float().clamp(max=MAX_LOGIT_SCALE).exp()
-        return ((cosine / tau + bias).softmax(dim=-1) @ v.float()).to(v.dtype)
+        cosine = F.normalize(q.to(dtype), dim=-1) @ F.normalize(k.to(dtype), dim=-1).transpose(-2, -1)
+        tau = 1 / logit_scale.to(dtype).clamp(max=MAX_LOGIT_SCALE).exp()
+        return ((cosine / tau + bias).softmax(dim=-1) @ v.to(dtype)).to(v.dtype)
 
 
 def cosine_attention(
@@ -93,7 +94,7 @@ class WindowAttention(nn.Module):
         Returns:
             Map (B, H, W, C).
         """
-        _, height, width, _ = x.shape
+        height, width = map_size(x)
         qkv_bias = torch.cat([self.q_bias, torch.zeros_like(self.v_bias), self.v_bias])
         qkv = F.linear(x, self.qkv.weight, qkv_bias)  # (B, H, W, 3C)
         window = (min(self.window_size[0], height), min(self.window_size[1], width))

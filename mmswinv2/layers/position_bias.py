@@ -6,6 +6,7 @@ coordinates, the network learnt with one window works with any other: "window tr
 
 import math
 from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +46,14 @@ def log_coordinates(offset: Tensor, pretrained_window: Tensor) -> Tensor:
     return x.sign() * (x.abs() + 1).log2() / math.log2(COORDINATE_RANGE)
 
 
+class CachedBias(NamedTuple):
+    """A bias (heads, h * w, h * w) of a window (h, w), and all numbers that it is made of, in a row."""
+
+    window: tuple[int, int]
+    key: Tensor
+    bias: Tensor
+
+
 class LogCPB(nn.Sequential):
     """Meta network of the position bias: 2 -> 512 -> heads.
 
@@ -60,7 +69,7 @@ class LogCPB(nn.Sequential):
         super().__init__(
             nn.Linear(2, hidden_dims), nn.ReLU(inplace=True), nn.Linear(hidden_dims, num_heads, bias=False)
         )
-        self._cache: tuple[tuple[int, int], Tensor, Tensor] | None = None
+        self._cache: CachedBias | None = None
 
     def forward(self, window: tuple[int, int], pretrained_window: Tensor) -> Tensor:
         """Bias between all pairs of tokens of a window, computed once while gradients are off.
@@ -75,19 +84,16 @@ class LogCPB(nn.Sequential):
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
             self._cache = None
             return self.bias(window, pretrained_window)
+        cached = self._cache  # another thread may replace it meanwhile: look at one and the same throughout
         # The key is what the bias is made of, by value. Version counters would not do: MMEngine's EMA
         # and MMDetection's mean teacher write through `.data`, which leaves them unchanged.
         sources = [*self.parameters(), pretrained_window]
         key = torch.cat([source.detach().float().flatten() for source in sources])
-        if not self._is_cached(window, key):
-            self._cache = (window, key, self.bias(window, pretrained_window))
-        return self._cache[2]
-
-    def _is_cached(self, window: tuple[int, int], key: Tensor) -> bool:
-        if self._cache is None:
-            return False
-        cached_window, cached_key, _ = self._cache
-        return cached_window == window and cached_key.device == key.device and torch.equal(cached_key, key)
+        if cached is not None and cached.window == window and _equal(cached.key, key):
+            return cached.bias
+        bias = self.bias(window, pretrained_window)
+        self._cache = CachedBias(window, key, bias)
+        return bias
 
     def bias(self, window: tuple[int, int], pretrained_window: Tensor) -> Tensor:
         """The bias from a table over all (2h - 1)(2w - 1) offsets; shapes as in :meth:`forward`."""
@@ -116,6 +122,10 @@ class LogCPB(nn.Sequential):
         with without_autocast(coordinates.device):
             hidden = F.relu(F.linear(coordinates, first.weight.float(), first.bias.float()))
             return BIAS_RANGE * torch.sigmoid(F.linear(hidden, last.weight.float()))
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    return one.device == other.device and torch.equal(one, other)
 
 
 def cell_bias(bias: Tensor, window: tuple[int, int], cell: tuple[int, int]) -> Tensor:

@@ -39,9 +39,19 @@ def axis_runs(size: int, window: int, shift: int) -> list[Runs]:
     """
     if size <= window:
         return [Runs(0, 1, size)]
-    count, rest = divmod(size - shift, window)
+    count, rest = (size - shift) // window, (size - shift) % window
     runs = [Runs(0, 1, shift), Runs(shift, count, window), Runs(size - rest, 1, rest)]
     return [run for run in runs if run.count and run.length]
+
+
+def map_size(x: Tensor) -> tuple[int, int]:
+    """Height and width of a map (B, H, W, C).
+
+    In a trace by :func:`torch.jit.trace` sizes are tensors. How a map is cut depends on them, so that a trace holds for
+    one size, which is what it records here.
+    """
+    _, height, width, _ = x.shape
+    return (int(height), int(width)) if torch.jit.is_tracing() else (height, width)
 
 
 def map_windows(
@@ -62,7 +72,7 @@ def map_windows(
     Returns:
         Map of shape (B, H, W, C').
     """
-    _, height, width, _ = x.shape
+    height, width = map_size(x)
     all_columns = axis_runs(width, window_size[1], shift[1])
     bands = []
     for rows in axis_runs(height, window_size[0], shift[0]):

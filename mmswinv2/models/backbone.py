@@ -1,7 +1,6 @@
 """Swin Transformer V2 as a backbone of MMDetection, MMSegmentation and any other MMEngine model."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Iterator, Mapping, Sequence
 from inspect import signature
 from typing import Any
 
@@ -9,65 +8,12 @@ import torch
 from mmengine.model import BaseAveragedModel, BaseModule, BaseTTAModel, is_model_wrapper
 from torch import Tensor, nn
 
-from ..arch import WindowSize, is_positive_int, parse_arch, per_stage_windows
-from ..errors import ConfigError, ConfigTypeError
+from ..arch import WindowSize, check_rate, is_positive_int, parse_arch, per_stage_windows, reject_keywords
+from ..errors import ConfigError
 from ..layers.block import SwinV2Block
 from ..layers.patches import PatchEmbed
 from ..layers.stage import SwinV2Stage
 from ..registry import MODELS
-
-_ARCH = "give arch='tiny' ... 'giant', or arch=dict(embed_dims=, depths=, num_heads=)"
-_FIXED = "Swin V2 fixes it; remove it"
-_ANY_SIZE = "any input size works; remove it"
-
-# Keywords of the Swin V1 of MMDetection and MMSegmentation, and of MMPretrain's Swin V2.
-FOREIGN_KEYWORDS = {
-    "embed_dims": _ARCH,
-    "depths": _ARCH,
-    "num_heads": _ARCH,
-    "mlp_ratio": "always 4 in Swin V2; remove it",
-    "strides": "always (4, 2, 2, 2); for the first one set patch_size",
-    "qkv_bias": "q and v always have a bias and k never has one; remove it",
-    "qk_scale": "the cosine attention learns a scale per head (logit_scale); remove it",
-    "patch_norm": "patches are always normalised; remove it",
-    "use_abs_pos_embed": "Swin V2 has the log-CPB position bias alone; remove it",
-    "act_cfg": _FIXED,
-    "norm_cfg": _FIXED,
-    "pretrained": "give init_cfg=dict(type='Pretrained', checkpoint=...); model.pretrained, if there, is None",
-    "convert_weights": "it would permute Swin V2 weights wrongly; remove it",
-    "pretrain_img_size": "give pretrained_window_sizes, or leave it to the checkpoint",
-    "img_size": _ANY_SIZE,
-    "pad_small_map": _ANY_SIZE,
-    "interpolate_mode": "log-CPB needs no interpolation; remove it",
-    "norm_eval": "there is no batch norm; remove it",
-    "stage_cfgs": _FIXED,
-    "patch_cfg": _FIXED,
-}
-
-
-def reject_keywords(unknown: Iterable[str], known: Collection[str]) -> None:
-    """Raises for keywords that the backbone does not have.
-
-    Args:
-        unknown: The keywords in question; with none, nothing happens.
-        known: Keywords that it has, to suggest the nearest.
-
-    Raises:
-        ConfigTypeError: With a line for each keyword, saying what to write instead.
-    """
-    unknown = list(unknown)
-    if not unknown:
-        return
-    lines = []
-    for name in unknown:
-        near = get_close_matches(name, known, n=1)
-        suggestion = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(known)}"
-        lines.append(f"  {name}: {FOREIGN_KEYWORDS.get(name, suggestion)}")
-    if any(name in FOREIGN_KEYWORDS for name in unknown):
-        lines.append(
-            "A config that inherits a Swin V1 backbone replaces its whole dict: backbone=dict(_delete_=True, ...)"
-        )
-    raise ConfigTypeError("SwinTransformerV2 has no such keyword:\n" + "\n".join(lines))
 
 
 @MODELS.register_module()
@@ -131,8 +77,7 @@ class SwinTransformerV2(BaseModule):
                 raise ConfigError(f"{name} must be a positive integer, got {value!r}")
         rates = {"drop_rate": drop_rate, "attn_drop_rate": attn_drop_rate, "drop_path_rate": drop_path_rate}
         for name, rate in rates.items():
-            if not 0 <= rate < 1:
-                raise ConfigError(f"{name} must lie in [0, 1), got {rate!r}")
+            check_rate(name, rate)
         if type(frozen_stages) is not int or not -1 <= frozen_stages <= num_stages:
             raise ConfigError(f"frozen_stages must be an integer from -1 to {num_stages}, got {frozen_stages!r}")
 
@@ -218,6 +163,33 @@ class SwinTransformerV2(BaseModule):
                 x = stage.downsample(x)
         return tuple(outputs)
 
+    def get_layer_depth(self, param_name: str, prefix: str = "") -> tuple[int, int]:
+        """Layer of a parameter, 0 at the input, and the number of layers, as in MMPretrain.
+
+        The patch embedding is layer 0, block b of stage s is layer sum(depths[:s]) + b + 1, a patch merging belongs to
+        the layer of its stage's last block, and the output norms are layer sum(depths) + 1 (as in the official
+        ``get_swin_layer``).
+
+        Args:
+            param_name: Such as ``layers.2.blocks.5.attn.q_bias``.
+            prefix: What precedes the backbone's names in a model; other parameters count as the last layer.
+        """
+        depths = self.arch.depths
+        part, *rest = param_name.removeprefix(prefix).split(".")
+        if part == "patch_embed":
+            layer = 0
+        elif part != "layers" or not param_name.startswith(prefix):
+            layer = sum(depths) + 1
+        elif rest[1] == "blocks":
+            layer = sum(depths[: int(rest[0])]) + int(rest[2]) + 1
+        else:
+            layer = sum(depths[: int(rest[0]) + 1])
+        return layer, sum(depths) + 2
+
+    def no_weight_decay_keywords(self) -> set[str]:
+        """Parts of the names of parameters that weight decay leaves alone, beside norms and biases."""
+        return {"logit_scale", "cpb_mlp"}
+
     def train(self, mode: bool = True) -> "SwinTransformerV2":
         """Sets the mode; frozen stages stay in evaluation mode."""
         super().train(mode)
@@ -280,6 +252,25 @@ def backbones_in(model: nn.Module) -> Iterator[tuple[str, SwinTransformerV2]]:
     for name, module in model.named_modules():
         if isinstance(module, SwinTransformerV2):
             yield name, module
+
+
+def build_for_last_stage(backbone: dict[str, Any], reader: str) -> SwinTransformerV2:
+    """Builds the backbone of a model that reads the last stage alone.
+
+    Args:
+        backbone: Its config.
+        reader: The model, for the error.
+
+    Raises:
+        ConfigError: ``out_indices`` names other stages.
+    """
+    built = MODELS.build(backbone)
+    last = len(built.arch.depths) - 1
+    if built.out_indices != (last,):
+        raise ConfigError(
+            f"{reader} reads the last stage alone: set backbone.out_indices=({last},), got {built.out_indices}"
+        )
+    return built
 
 
 def _check_out_indices(out_indices: Sequence[int], num_stages: int) -> tuple[int, ...]:

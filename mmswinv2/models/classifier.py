@@ -7,8 +7,10 @@ from mmengine.model import BaseDataPreprocessor, BaseModel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..arch import check_rate
 from ..errors import ConfigError
 from ..registry import MODELS
+from .backbone import build_for_last_stage
 
 
 @MODELS.register_module()
@@ -89,15 +91,8 @@ class ImageClassifier(BaseModel):
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         if type(num_classes) is not int or num_classes < 1:
             raise ConfigError(f"num_classes must be a positive integer, got {num_classes!r}")
-        if not 0 <= label_smoothing < 1:
-            raise ConfigError(f"label_smoothing must lie in [0, 1), got {label_smoothing!r}")
-        self.backbone = MODELS.build(backbone)
-        last = len(self.backbone.arch.depths) - 1
-        if self.backbone.out_indices != (last,):
-            raise ConfigError(
-                f"the classifier reads the last stage alone: set backbone.out_indices=({last},), "
-                f"got {self.backbone.out_indices}"
-            )
+        check_rate("label_smoothing", label_smoothing)
+        self.backbone = build_for_last_stage(backbone, "ImageClassifier")
         mixed = getattr(self.data_preprocessor, "num_classes", num_classes)
         if mixed != num_classes:
             raise ConfigError(f"data_preprocessor.num_classes is {mixed}, but the model's num_classes {num_classes}")

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from ..errors import ConfigError
 from ..layers.position_bias import without_autocast
 from ..registry import MODELS
+from .backbone import build_for_last_stage
 
 
 def norm_targets(images: Tensor, window: int = 47) -> Tensor:
@@ -90,20 +91,14 @@ class SimMIM(BaseModel):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
-        self.backbone = MODELS.build(backbone)
-        stages = len(self.backbone.arch.depths)
-        if self.backbone.out_indices != (stages - 1,):
-            raise ConfigError(
-                f"SimMIM predicts from the last stage alone: set backbone.out_indices=({stages - 1},), "
-                f"got {self.backbone.out_indices}"
-            )
+        self.backbone = build_for_last_stage(backbone, "SimMIM")
         if target_window is not None and (target_window < 3 or target_window % 2 == 0):
             raise ConfigError(
                 f"target_window must be an odd number of pixels, at least 3, or None, got {target_window!r}"
             )
         self.target_window = target_window
         self.patch_size = self.backbone.patch_size
-        self.stride = self.patch_size * 2 ** (stages - 1)
+        self.stride = self.patch_size * 2 ** (len(self.backbone.arch.depths) - 1)
         dims = self.backbone.arch.stage_dims
         self.mask_token = nn.Parameter(torch.zeros(dims[0]))
         nn.init.trunc_normal_(self.mask_token, std=0.02)
@@ -135,6 +130,15 @@ class SimMIM(BaseModel):
         if mode == "loss":
             return {"loss": error.sum() / pixels.sum().clamp(min=1)}
         return [{"loss": loss} for loss in (error / pixels.clamp(min=1)).tolist()]
+
+    def get_layer_depth(self, param_name: str, prefix: str = "") -> tuple[int, int]:
+        """Layer of a parameter and the number of layers: the mask token is at the input, the head behind the rest."""
+        last, count = self.backbone.get_layer_depth(param_name, f"{prefix}backbone.")
+        return (0 if param_name == f"{prefix}mask_token" else last), count
+
+    def no_weight_decay_keywords(self) -> set[str]:
+        """Parts of the names of parameters that weight decay leaves alone, beside norms and biases."""
+        return {*self.backbone.no_weight_decay_keywords(), "mask_token"}
 
     def reconstruct(self, inputs: Tensor, mask: Tensor) -> Tensor:
         """Prediction (B, C, H, W) of images whose patches in ``mask`` the backbone does not see."""

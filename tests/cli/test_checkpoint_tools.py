@@ -22,7 +22,7 @@ from mmswinv2.errors import CheckpointError
 
 from ..checkpoint.backbones import TINY, official_state, random_backbone, square
 from ..support import ROOT
-from .support import command, environment
+from .support import command, environment, said_by
 
 PAGE = (ROOT / "docs/checkpoints.md").read_text()
 RELEASE = "checkpoints/swinv2_tiny_patch4_window8_256.pth"
@@ -168,7 +168,7 @@ def test_bad_checkpoints_are_refused_by_both_tools(call: Call, tmp_path: Path, s
     for tool, *arguments in (("inspect_checkpoint.py", source, "--plot", "b.png"), conversion):
         status, _, message = call(tool, *arguments)
         assert status == 2
-        assert message.startswith(f"{tool}: ")
+        assert message.startswith(f"{said_by(tool)}: ")
         assert source in message
         assert BAD[source].format(cwd=tmp_path) in message
     assert not list(tmp_path.glob("b.*"))

@@ -10,9 +10,11 @@ import mmcv
 import pytest
 import torch
 
-from mmswinv2 import environment, layers
+from mmswinv2 import layers
+from mmswinv2.cli import doctor as environment
 from mmswinv2.cli import main
 from mmswinv2.cli.doctor import check_device
+from mmswinv2.errors import EnvironmentProblem
 
 from ..support import ROOT
 
@@ -82,5 +84,5 @@ def test_a_device_that_computes_wrongly_is_told(monkeypatch: pytest.MonkeyPatch)
     """The self-test fails where the fused kernel is off by a thousandth."""
     fused = layers.cosine_attention
     monkeypatch.setattr(layers, "cosine_attention", lambda *args: fused(*args) + 1e-3)
-    with pytest.raises(environment.EnvironmentProblem, match="the fused attention differs from the formula"):
+    with pytest.raises(EnvironmentProblem, match="the fused attention differs from the formula"):
         list(check_device(torch.device("cpu")))

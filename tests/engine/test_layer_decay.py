@@ -13,8 +13,7 @@ from mmengine.optim import AmpOptimWrapper, CosineAnnealingLR, LinearLR, OptimWr
 from mmengine.optim.optimizer import amp_optimizer_wrapper
 from torch import nn
 
-from mmswinv2 import SwinTransformerV2
-from mmswinv2.engine.layer_decay import get_layer_id, has_weight_decay
+from mmswinv2 import SimMIM, SwinTransformerV2
 from tests.stock_models import CHANNELS, Swap, built_model, swapped_config
 
 LR, WEIGHT_DECAY, RATE = 1e-3, 0.05, 0.5
@@ -184,22 +183,50 @@ def test_layer_ids_of_tiny_and_base(arch, last_layer, spots):
     """As the official get_swin_layer: T has the layers 0 to 13, B 0 to 25, the output norms last."""
     with torch.device("meta"):
         backbone = SwinTransformerV2(arch)
-    ids = {name: get_layer_id(name, backbone.arch.depths) for name, _ in backbone.named_parameters()}
+    depths = {
+        name: backbone.get_layer_depth(f"backbone.{name}", "backbone.") for name, _ in backbone.named_parameters()
+    }
+    assert {count for _, count in depths.values()} == {last_layer + 1}
+    ids = {name: layer for name, (layer, _) in depths.items()}
     assert ids == layers_by_walking(backbone)
     assert set(ids.values()) == set(range(last_layer + 1))
     assert {name: ids[name] for name in spots} == spots
 
 
-def test_mask_token_is_of_layer_0_and_does_not_decay():
-    """It has three dimensions, so the rule for vectors does not cover it."""
-    assert get_layer_id("mask_token", (2, 2, 6, 2)) == 0
-    assert not has_weight_decay("backbone.mask_token", nn.Parameter(torch.zeros(1, 1, 96)))
+def test_mask_token_is_of_layer_0_and_does_not_decay() -> None:
+    """SimMIM answers for its backbone too, whose layers stay what they are; the head is behind them."""
+    arch = dict(embed_dims=8, depths=[1, 2], num_heads=[1, 2])
+    model = SimMIM(dict(type="mmswinv2.SwinTransformerV2", arch=arch, out_indices=(1,)))
+    groups = groups_by_name(model, build_optim_wrapper(model, wrapper_cfg()))
+    assert groups["mask_token"]["name"] == "layer_0_no_decay"
+    assert groups["head.0.weight"]["name"] == "layer_4_decay"
+    assert groups["head.0.weight"]["lr"] == LR
+    for name, layer in layers_by_walking(model.backbone).items():
+        if f"backbone.{name}" in groups:
+            assert groups[f"backbone.{name}"]["lr"] == pytest.approx(LR * RATE ** (SMALL_LAST_LAYER - layer)), name
 
 
-def test_name_parts_are_compared_whole():
-    """`mask_tokens_proj` or `my_logit_scale_fc` of a head are weights like others."""
-    for name in ("head.mask_token_proj.weight", "head.my_logit_scale_fc.weight"):
-        assert has_weight_decay(name, nn.Parameter(torch.zeros(4, 4)))
+def test_name_parts_are_compared_whole() -> None:
+    """`my_logit_scale_fc` of a part that answers is a weight like others."""
+    model = small_backbone()
+    model.my_logit_scale_fc, model.cpb_mlp = nn.Linear(4, 4), nn.Linear(4, 4)
+    groups = groups_by_name(model, build_optim_wrapper(model, wrapper_cfg()))
+    assert groups["my_logit_scale_fc.weight"]["weight_decay"] == WEIGHT_DECAY
+    assert groups["cpb_mlp.weight"]["weight_decay"] == 0
+
+
+class Answering(nn.Sequential):
+    """A network of somebody else's that tells its layers as MMPretrain's do."""
+
+    def get_layer_depth(self, param_name: str, prefix: str = "") -> tuple[int, int]:
+        return int(param_name.removeprefix(prefix).split(".")[0]), len(self) + 1
+
+
+def test_any_model_that_answers_is_grouped() -> None:
+    model = nn.ModuleDict({"trunk": Answering(nn.Linear(4, 4), nn.Linear(4, 4)), "head": nn.Linear(4, 2)})
+    groups = groups_by_name(model, build_optim_wrapper(model, wrapper_cfg()))
+    rates = {name: group["lr"] / LR for name, group in groups.items() if name.endswith("weight")}
+    assert rates == pytest.approx({"trunk.0.weight": RATE**2, "trunk.1.weight": RATE, "head.weight": 1})
 
 
 @pytest.mark.parametrize("swap", [MASK_RCNN, UPERNET], ids=["mmdet", "mmseg"])
@@ -227,7 +254,7 @@ def test_frozen_and_unused_parameters_are_left_out():
 
 
 def test_custom_keys_multiply_and_the_longest_match_counts():
-    """On top of layer decay, as MMEngine matches them: F3's recipes give the backbone a tenth."""
+    """On top of layer decay, as MMEngine matches them: the paper's recipes for COCO give the backbone a tenth."""
     custom = {
         "backbone": dict(lr_mult=0.1),
         "backbone.layers.0": dict(lr_mult=2.0, decay_mult=0.5),
@@ -372,5 +399,5 @@ def test_missing_optimizer_setting(key):
 
 def test_another_backbone_is_refused():
     """Rather than silently training without layer decay."""
-    with pytest.raises(ValueError, match=r"found no mmswinv2.SwinTransformerV2 in the model.*remove optim_wrapper"):
+    with pytest.raises(ValueError, match=r"found no part of the model that tells its layers.*remove optim_wrapper"):
         build_optim_wrapper(nn.Linear(4, 4), wrapper_cfg())

@@ -3,8 +3,10 @@
 import copy
 import itertools
 import math
+import sys
 import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -221,3 +223,35 @@ def test_a_copy_after_inference_trains_on_its_own(cpb: LogCPB, mode: Callable) -
     with mode():
         assert torch.equal(cpb((4, 4), window_tensor(8, 8)), before)
         assert not torch.equal(twin((4, 4), window_tensor(8, 8)), before)
+
+
+def test_threads_that_share_a_network_get_their_own_bias(cpb: LogCPB) -> None:
+    """Windows of equal area, so that a bias taken from another thread would go unnoticed; one thread trains."""
+    windows = [(8, 2), (2, 8), (4, 4)]
+    pretrained = window_tensor(8, 8)
+    with torch.no_grad():
+        expected = [cpb.bias(window, pretrained) for window in windows]
+    wrong: list[int] = []
+
+    def infer(first: int) -> None:
+        with torch.no_grad():
+            for step in range(first, first + 600):
+                index = step % len(windows)
+                if not torch.equal(cpb(windows[index], pretrained), expected[index]):
+                    wrong.append(step)
+
+    def train() -> None:
+        for _ in range(200):
+            if not torch.equal(cpb(windows[0], pretrained), expected[0]):
+                wrong.append(-1)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            tasks = [*(pool.submit(infer, first) for first in range(3)), pool.submit(train)]
+            for task in tasks:
+                task.result()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not wrong

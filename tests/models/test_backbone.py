@@ -444,3 +444,14 @@ def test_clamped_scales_are_as_exact_as_float32_allows() -> None:
         deviation = (actual - double).square().mean().sqrt()
         assert deviation < 2 * (single - double).square().mean().sqrt()
         assert deviation < 1e-4
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("size", [(64, 64), (75, 50)])
+@torch.no_grad()
+def test_a_trace_computes_the_same(size: tuple[int, int]) -> None:
+    """``torch.jit.trace`` gives sizes as tensors; the trace holds for images of the size that it was made with."""
+    model = reference.randomize_(SwinTransformerV2(arch=SMALL, window_size=4)).eval()
+    traced = torch.jit.trace(model, torch.randn(1, 3, *size), check_trace=False)
+    image = torch.randn(2, 3, *size)[:1]
+    torch.testing.assert_close(traced(image), model(image), rtol=0, atol=0)

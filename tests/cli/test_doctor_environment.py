@@ -11,8 +11,10 @@ import pytest
 import torch
 from setuptools import Distribution
 
-from mmswinv2 import environment
-from tests.support import ROOT
+from mmswinv2.cli import doctor as environment
+from mmswinv2.errors import EnvironmentProblem
+
+from ..support import ROOT
 
 OPENMMLAB = ("mmengine", "mmcv", "mmdet", "mmseg")
 
@@ -40,7 +42,7 @@ def mmcv_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def only_fault() -> str:
     """The one sentence, as tools raise it."""
-    with pytest.raises(environment.EnvironmentProblem) as error:
+    with pytest.raises(EnvironmentProblem) as error:
         environment.check_environment()
     message = str(error.value)
     assert "\n" not in message

@@ -1,5 +1,6 @@
 """Keywords: those of other Swins are explained, typing errors get the nearest, values are checked."""
 
+import re
 from inspect import signature
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from mmswinv2 import SwinTransformerV2
-from mmswinv2.models.backbone import FOREIGN_KEYWORDS, reject_keywords
+from mmswinv2.arch import FOREIGN_KEYWORDS, reject_keywords
+from mmswinv2.errors import ConfigError
 
 SMALL = dict(arch=dict(embed_dims=8, depths=[1, 1, 1], num_heads=[1, 2, 2]), out_indices=(0, 1, 2))
 OWN = set(signature(SwinTransformerV2).parameters) - {"unknown"}
@@ -145,3 +147,11 @@ def test_rates_lie_in_0_to_1(key, value):
 def test_frozen_stages_out_of_range(frozen_stages):
     with pytest.raises(ValueError, match="frozen_stages must be an integer from -1 to 3, got"):
         SwinTransformerV2(**SMALL, frozen_stages=frozen_stages)
+
+
+@pytest.mark.parametrize("key", ["drop_rate", "attn_drop_rate", "drop_path_rate"])
+@pytest.mark.parametrize("value", ["0.1", None, True, [0.1]])
+def test_rates_are_numbers(key: str, value: object) -> None:
+    """A string, as from a command line with too many quotes, is no rate."""
+    with pytest.raises(ConfigError, match=rf"{key} must be a number in \[0, 1\), got {re.escape(repr(value))}"):
+        SwinTransformerV2(**{key: value})
