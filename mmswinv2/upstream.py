@@ -5,12 +5,19 @@ This module is imported with the package, so at its top it imports neither torch
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from mmengine.dataset import BaseDataset
+    from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
+    from torch import nn
+
+COMPILED_OPS = "mmcv._ext"  # the module of mmcv's compiled operators
 CONFIG_UTILS = "mmengine.config.utils"
 
 
@@ -67,3 +74,63 @@ class _ConfigUtilsLoader(Loader):
     def exec_module(self, module: ModuleType) -> None:
         self.loader.exec_module(module)
         name_config_packages(module)
+
+
+def is_recorded(module: "nn.Module") -> bool:
+    """Whether MMEngine is at its ``init_weights`` and records who initialised what of ``module``."""
+    return hasattr(module, "_params_init_info")
+
+
+def is_listed(dataset: "BaseDataset") -> bool:
+    """Whether a data set has looked for its entries."""
+    return dataset._fully_initialized
+
+
+def set_listed(dataset: "BaseDataset") -> None:
+    """Notes that a data set has looked for its entries."""
+    dataset._fully_initialized = True
+
+
+def chosen_indices(dataset: "BaseDataset") -> int | Sequence[int] | None:
+    """The argument ``indices`` of a data set."""
+    return dataset._indices
+
+
+def own_metainfo(dataset: "BaseDataset") -> dict[str, Any]:
+    """The ``metainfo`` of a data set itself; its property gives a copy away."""
+    return dataset._metainfo
+
+
+def read_metainfo(dataset_class: type, metainfo: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a data set of a class makes of its argument ``metainfo``, files that it names read."""
+    return dataset_class._load_metainfo(metainfo)
+
+
+def reads_coco(dataset_class: type) -> bool:
+    """Whether a data set class reads its annotations as MMDetection's CocoDataset does."""
+    return _module_of(dataset_class, "load_data_list") == "mmdet.datasets.coco"
+
+
+def lists_a_folder(dataset_class: type) -> bool:
+    """Whether a data set class finds its images as MMSegmentation's BaseSegDataset does."""
+    return _module_of(dataset_class, "load_data_list") == "mmseg.datasets.basesegdataset"
+
+
+def loads_label_map(transform: object) -> bool:
+    """Whether a transform is MMSegmentation's, which takes pixel values for class indices."""
+    kind = type(transform)
+    return kind.__name__ == "LoadAnnotations" and kind.__module__.startswith("mmseg.")
+
+
+def _module_of(owner: type, method: str) -> str:
+    return getattr(getattr(owner, method, None), "__module__", "")
+
+
+def count_epoch(loop: "EpochBasedTrainLoop") -> None:
+    """Counts an epoch as done, as the loop's own ``run_epoch`` does at its end."""
+    loop._epoch += 1
+
+
+def choose_val_interval(loop: "IterBasedTrainLoop") -> None:
+    """Sets the loop's ``val_interval`` where ``dynamic_intervals`` change it at this iteration."""
+    loop._decide_current_val_interval()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..errors import EnvironmentProblem, UserError
+from ..upstream import COMPILED_OPS
 
 if TYPE_CHECKING:
     from ..models import SwinTransformerV2
@@ -74,7 +75,7 @@ def find_faults() -> Iterator[str]:
         if find_spec(package) is None:
             yield f"{package} is not installed: {INSTALL_OPENMMLAB}"
     if find_spec("mmcv") is not None:
-        fault = import_fault("mmcv._ext")
+        fault = import_fault(COMPILED_OPS)
         if fault:
             yield f"mmcv has no working compiled ops ({fault}); {REBUILD_MMCV}"
     if find_spec("torchvision") is not None:

@@ -13,6 +13,7 @@ from torch.utils.data import get_worker_info
 
 from ..errors import ConfigError, DataError, UnreadableImageError, UserError
 from ..registry import DATASETS
+from ..upstream import chosen_indices, is_listed, own_metainfo, set_listed
 from .listing import (
     class_folder_lines,
     class_folders,
@@ -114,15 +115,16 @@ class ImageDataset(BaseDataset):
 
     def full_init(self) -> None:
         """Looks for the images. MMEngine's way, a dict for each, would take gigabytes for ImageNet-22k."""
-        if self._fully_initialized:
+        if is_listed(self):
             return
         self._check_classes()
         self.data_bytes, self.data_address = pack(self._counted(self._lines()))
         if not len(self.data_address):
             raise DataError(f"There is no image in {os.path.abspath(self.ann_file or self.folder)}")
-        self._fully_initialized = True
-        if self._indices is not None:
-            self.get_subset_(chosen(self._indices, len(self)))
+        set_listed(self)
+        indices = chosen_indices(self)
+        if indices is not None:
+            self.get_subset_(chosen(indices, len(self)))
 
     @force_full_init
     def get_data_info(self, idx: int) -> dict[str, Any]:
@@ -138,6 +140,10 @@ class ImageDataset(BaseDataset):
             return {"img_path": os.path.join(self.folder, raw_data_info)}
         path, label = raw_data_info.rsplit(maxsplit=1)
         return {"img_path": os.path.join(self.folder, path), "label": int(label)}
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """The class of an image, by which MMEngine's ``ClassBalancedDataset`` repeats it."""
+        return [self.get_data_info(idx)["label"]]
 
     def __getitem__(self, idx: int) -> dict[str, Any]:
         """The sample that the pipeline makes of an image.
@@ -177,20 +183,20 @@ class ImageDataset(BaseDataset):
     def _check_classes(self) -> None:
         """Takes the classes from the folders where they are not given."""
         if self.with_label and not self.ann_file:
-            self._metainfo.setdefault("classes", class_folders(self.folder))
-        classes = self._metainfo.get("classes")
+            own_metainfo(self).setdefault("classes", class_folders(self.folder))
+        classes = own_metainfo(self).get("classes")
         if isinstance(classes, str):
             raise ConfigError(
                 f"metainfo.classes={classes!r} is no file: give one, or a tuple of names, ('name',) for one"
             )
         if classes is not None:
-            self._metainfo["classes"] = classes = tuple(classes)
+            own_metainfo(self)["classes"] = classes = tuple(classes)
             if len(set(classes)) < len(classes):
                 raise ConfigError(f"metainfo.classes names a class twice: {classes}")
 
     def _lines(self) -> Iterator[str]:
         """A line for each image."""
-        classes = self._metainfo.get("classes")
+        classes = own_metainfo(self).get("classes")
         if self.ann_file and self.with_label:
             return labelled_list_file_lines(self.ann_file, classes and len(classes), self.backend_args)
         if self.ann_file:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sized
 from typing import Any
 
 import numpy as np
+from mmengine.dataset import ClassBalancedDataset
 from mmengine.dist import broadcast_object_list, get_dist_info, get_rank, sync_random_seed
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch import nn
@@ -19,6 +20,7 @@ from torch.utils.data import Sampler
 from ..datasets.seeds import ORDER, PROCESS, SAMPLE, mixed_seed, seed_process
 from ..errors import ConfigError
 from ..registry import DATA_SAMPLERS, LOOPS
+from ..upstream import choose_val_interval, count_epoch
 
 
 class SeededIndex(int):
@@ -49,6 +51,23 @@ class SeededIndex(int):
         return int(self), self.seed
 
 
+class SeedKeepingList(list[int]):
+    """A list whose entry, asked for by an index with a seed, has that seed."""
+
+    def __getitem__(self, index: Any) -> Any:
+        entry = super().__getitem__(index)
+        return SeededIndex(entry, index.seed) if isinstance(index, SeededIndex) else entry
+
+
+def keep_seeds(dataset: Any) -> None:
+    """Lets MMEngine's ``ClassBalancedDataset``, which looks indices up in a list, pass the seeds of samples on."""
+    if isinstance(dataset, ClassBalancedDataset):
+        dataset.full_init()
+        dataset.repeat_indices = SeedKeepingList(dataset.repeat_indices)
+    for inner in (*getattr(dataset, "datasets", ()), *filter(None, [getattr(dataset, "dataset", None)])):
+        keep_seeds(inner)
+
+
 @DATA_SAMPLERS.register_module()
 class ResumableSampler(Sampler[SeededIndex]):
     """Shuffles each epoch anew and shares it among processes, as MMEngine's samplers do.
@@ -76,6 +95,7 @@ class ResumableSampler(Sampler[SeededIndex]):
     ) -> None:
         if not len(dataset):
             raise ConfigError("the data set is empty: there is nothing to sample")
+        keep_seeds(dataset)
         self.rank, self.world_size = get_dist_info()
         self.dataset = dataset
         self.shuffle = shuffle
@@ -149,6 +169,10 @@ class _Resumable:
         seed = [self.runner.seed]  # that of a resumed run, which the sampler does not know yet
         broadcast_object_list(seed)
         self.sampler.seed = seed[0]
+        return self.run_on()
+
+    def run_on(self) -> nn.Module:
+        """MMEngine's ``run``."""
         return super().run()
 
     def run_iter(self, *args: Any) -> None:
@@ -161,10 +185,35 @@ class _Resumable:
 class ResumableIterLoop(_Resumable, IterBasedTrainLoop):
     """MMEngine's ``IterBasedTrainLoop`` that resumes exactly, without loading data again.
 
-    Its sampler is a :class:`ResumableSampler` with ``infinite=True``, which MMEngine itself lets skip what was seen.
+    Its sampler is a :class:`ResumableSampler` with ``infinite=True``.
     """
 
     infinite = True
+
+    def run_on(self) -> nn.Module:
+        """MMEngine's ``run``, whose data begins where the run stands.
+
+        The data loader is asked for its iterator only here, when the sampler knows the seed and the place: its workers
+        read ahead as soon as there is one.
+        """
+        self.runner.call_hook("before_train")
+        self.runner.call_hook("before_train_epoch")  # may have the sampler start at the beginning
+        self.sampler.skip(self.iter * self.dataloader.batch_size)
+        self.dataloader_iterator = iter(self.dataloader)
+        while self.iter < self.max_iters and not self.stop_training:
+            self.runner.model.train()
+            self.run_iter(next(self.dataloader_iterator))
+            choose_val_interval(self)
+            if self._validates():
+                self.runner.val_loop.run()
+        self.runner.call_hook("after_train_epoch")
+        self.runner.call_hook("after_train")
+        return self.runner.model
+
+    def _validates(self) -> bool:
+        """Whether the iteration that has just ended is one to validate after."""
+        due = self.iter % self.val_interval == 0 or self.iter == self.max_iters
+        return self.runner.val_loop is not None and self.iter >= self.val_begin and due
 
 
 @LOOPS.register_module()
@@ -180,13 +229,13 @@ class ResumableEpochLoop(_Resumable, EpochBasedTrainLoop):
         """Trains the rest of an epoch: all of it, unless the run was resumed within it."""
         done = self._batches_done()
         self.runner.call_hook("before_train_epoch")
-        self.sampler.set_epoch(self._epoch)
+        self.sampler.set_epoch(self.epoch)
         self.sampler.skip(done * self.dataloader.batch_size)
         self.runner.model.train()
         for index, data_batch in enumerate(self.dataloader, start=done):
             self.run_iter(index, data_batch)
         self.runner.call_hook("after_train_epoch")
-        self._epoch += 1
+        count_epoch(self)
 
     def _batches_done(self) -> int:
         """Batches of this epoch that the resumed run has had.
@@ -195,12 +244,12 @@ class ResumableEpochLoop(_Resumable, EpochBasedTrainLoop):
         """
         length = len(self.dataloader)
         start = self.runner.message_hub.runtime_info.get(EPOCH_START)  # part of every checkpoint
-        if start is None or start["epoch"] != self._epoch:
-            start = {"epoch": self._epoch, "iter": self._iter, "length": length}
+        if start is None or start["epoch"] != self.epoch:
+            start = {"epoch": self.epoch, "iter": self.iter, "length": length}
             self.runner.message_hub.update_info(EPOCH_START, start)
         if start["length"] != length:
             raise ConfigError(
                 f"the checkpoint was written within an epoch of {start['length']} iterations, now it has {length}: "
                 "resume with the same data, batch size and number of processes, or from a checkpoint of an epoch's end"
             )
-        return self._iter - start["iter"]
+        return self.iter - start["iter"]

@@ -114,6 +114,7 @@ class SwinTransformerV2(BaseModule):
             self.add_module(f"norm{stage}", nn.LayerNorm(dims[stage]))
         self.reset_parameters()
         self._freeze()
+        self.register_load_state_dict_pre_hook(_settle_pretrained_windows)
 
     def reset_parameters(self) -> None:
         """Initialises as the official release: linear layers from N(0, 0.02), post-norm gains zero."""
@@ -213,18 +214,6 @@ class SwinTransformerV2(BaseModule):
         norms = [getattr(self, f"norm{index}") for index in stages if index in self.out_indices]
         return [self.patch_embed, self.pos_drop, *self.layers[: self.frozen_stages], *norms]
 
-    def _load_from_state_dict(
-        self, state_dict: dict, prefix: str, local_metadata: dict, strict: bool, missing: list, *args: list
-    ) -> None:
-        """Also settles which pretrained windows hold, the constructor's or the file's."""
-        key = f"{prefix}pretrained_window_sizes"
-        stored = state_dict.get(key)
-        if stored is not None:
-            self._check_stored_windows(stored)
-        super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, missing, *args)
-        if stored is None and key in missing:
-            missing.remove(key)  # a file without it leaves the constructor's value
-
     def _check_stored_windows(self, stored: Tensor) -> None:
         # Raised rather than reported: MMEngine only warns of what a non-strict load reports.
         current = self.pretrained_window_sizes
@@ -238,6 +227,15 @@ class SwinTransformerV2(BaseModule):
                 f"pretrained_window_sizes={current.tolist()} in the config contradicts the checkpoint, whose position "
                 f"bias was trained with {stored.tolist()}: remove the key, and the checkpoint's value holds"
             )
+
+
+def _settle_pretrained_windows(backbone: SwinTransformerV2, state_dict: dict, prefix: str, *unused: object) -> None:
+    """Before a load: which pretrained windows hold, the constructor's or the file's."""
+    key = f"{prefix}pretrained_window_sizes"
+    if key in state_dict:
+        backbone._check_stored_windows(state_dict[key])
+    else:  # a file without them leaves the constructor's
+        state_dict[key] = backbone.pretrained_window_sizes
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from mmengine.config import Config, ConfigDict
 
 from ..errors import ConfigError, DataError, list_some, name_some
+from ..upstream import read_metainfo, reads_coco
 from .config import annotation_file, dataset_class, is_local, leaf_datasets
 
 
@@ -59,11 +60,6 @@ def check_file(path: str, key: str, classes: Sequence[str], unlabelled: bool = F
             f"{where}: an entry lacks what COCO asks of it ({type(error).__name__}: {error}); images have id, "
             "file_name, height and width, annotations id, image_id, category_id and bbox, categories id and name"
         ) from error
-
-
-def reads_coco(cls: type) -> bool:
-    """Whether a data set class reads its annotations as MMDetection's CocoDataset does."""
-    return getattr(getattr(cls, "load_data_list", None), "__module__", "") == "mmdet.datasets.coco"
 
 
 def _read(path: str, where: str) -> dict:
@@ -122,8 +118,7 @@ def _check_references(content: dict, where: str) -> None:
 
 def _class_names(cls: type, dataset: ConfigDict) -> tuple[str, ...]:
     """The data set's class names, from its config or its class; a file name in metainfo is read."""
-    metainfo = cls._load_metainfo(dataset.get("metainfo"))
-    return tuple(metainfo.get("classes") or ())
+    return tuple(read_metainfo(cls, dataset.get("metainfo")).get("classes") or ())
 
 
 def _format_only(evaluator: dict | list | None) -> bool:

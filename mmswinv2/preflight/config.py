@@ -13,6 +13,7 @@ from mmengine.registry import DATASETS
 from mmengine.utils import is_abs
 
 from ..errors import ConfigError
+from ..upstream import lists_a_folder
 
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 
@@ -165,11 +166,6 @@ def default_suffix(cls: type) -> str | None:
     """What the class takes for ``img_suffix`` where the config does not say; None if its signature does not show it."""
     parameter = inspect.signature(cls).parameters.get("img_suffix")
     return parameter.default if parameter else None
-
-
-def lists_a_folder(cls: type) -> bool:
-    """Whether a data set class finds its images as MMSegmentation's BaseSegDataset does."""
-    return getattr(getattr(cls, "load_data_list", None), "__module__", "") == "mmseg.datasets.basesegdataset"
 
 
 def check_mixed_batches(cfg: Config, loaders: tuple[str, ...]) -> None:

@@ -19,6 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from ..datasets.image_dataset import ImageShards
 from ..datasets.transforms import LoadImage
 from ..errors import UnreadableImageError, name_some
+from ..upstream import loads_label_map
 
 T = TypeVar("T")
 THREADS = 16
@@ -122,10 +123,7 @@ def _image_fault(dataset: ImageShards, index: int) -> str | None:
 
 def reads_label_maps(dataset: BaseDataset) -> bool:
     """Whether the pipeline loads label maps as MMSegmentation does, pixel values being class indices."""
-    return bool(dataset.metainfo.get("classes")) and any(
-        type(transform).__name__ == "LoadAnnotations" and type(transform).__module__.startswith("mmseg.")
-        for transform in dataset.pipeline.transforms
-    )
+    return bool(dataset.metainfo.get("classes")) and any(map(loads_label_map, dataset.pipeline.transforms))
 
 
 def label_map_fault(path: str, dataset: BaseDataset) -> str | None:

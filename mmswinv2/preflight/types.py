@@ -1,7 +1,6 @@
 """Turns MMEngine's error for an unknown ``type`` into one that says where it stands and what is meant."""
 
 import re
-import traceback
 from collections.abc import Iterator
 from difflib import SequenceMatcher
 
@@ -21,30 +20,54 @@ def explain_unknown_type(error: KeyError, cfg: Config) -> ConfigError | None:
     """The error to raise instead; None if ``error`` is about something else."""
     message = str(error.args[0]) if error.args else ""
     if match := NOT_REGISTERED.match(message):
-        name, registry = match.groups()
-    elif NOT_FOUND.match(message):
-        name, registry = _type_being_built(error), "model"
+        unknown, registry = [match[1]], match[2]
+    elif NOT_FOUND.match(message):  # mmcv's message says None in the place of the type
+        unknown, registry = _unregistered_types(cfg), "model"
     else:
         return None
     parts = {"model": cfg.get("model")} if registry == "model" else cfg.to_dict()
-    where = " and ".join(f"{key}.type" for key in _keys_with_type(parts, name)) or "the config"
-    return ConfigError(f"{where}: there is no {registry} of type {name!r}; {_advice(name, registry, cfg)}")
+    sentences = []
+    for name in unknown:
+        where = " and ".join(f"{key}.type" for key, kind in types_in(parts) if kind == name) or "the config"
+        sentences.append(f"{where}: there is no {registry} of type {name!r}; {_advice(name, registry, cfg)}")
+    return ConfigError("\n".join(sentences)) if sentences else None
 
 
-def _type_being_built(error: KeyError) -> str:
-    """The ``type`` in the function that raised: mmcv's messages say None in its place."""
-    frame = list(traceback.walk_tb(error.__traceback__))[-1][0]
-    return str(frame.f_locals["cfg"]["type"])
+def types_in(node: object, key: str = "") -> Iterator[tuple[str, str]]:
+    """Pairs of (config key, ``type``) of all dicts in a part of a config whose ``type`` is a name."""
+    if isinstance(node, dict):
+        if isinstance(node.get("type"), str):
+            yield key, node["type"]
+        items = node.items()
+    elif isinstance(node, (list, tuple)):
+        items = enumerate(node)
+    else:
+        return
+    for part, value in items:
+        yield from types_in(value, f"{key}.{part}" if key else str(part))
+
+
+def _unregistered_types(cfg: Config) -> list[str]:
+    """Types in the model that no registry holds, and that are none of mmcv's operators, which are taken by name."""
+    import mmcv.ops  # its compiled ops are there: mmcv itself looked for a type
+
+    known = {name.split(".")[-1] for root in _roots() for name in _registered(root, cfg.get("default_scope"))}
+    types = dict.fromkeys(name for _, name in types_in({"model": cfg.get("model")}))
+    return [name for name in types if name.split(".")[-1] not in known and not hasattr(mmcv.ops, name)]
+
+
+def _roots() -> list[Registry]:
+    """MMEngine's own registries, whose children are those of all other packages."""
+    return [root for root in vars(mmengine.registry).values() if isinstance(root, Registry)]
 
 
 def _advice(name: str, registry: str, cfg: Config) -> str:
     """What the user may have meant: a type of the same kind if one is near, else of any kind."""
     scope = cfg.get("default_scope")
-    roots = [root for root in vars(mmengine.registry).values() if isinstance(root, Registry)]
-    near = nearest_type(name, [root for root in roots if root.name == registry], scope)
+    near = nearest_type(name, [root for root in _roots() if root.name == registry], scope)
     if near:
         return f"did you mean {near!r}?"
-    for root in roots:
+    for root in _roots():
         near = nearest_type(name, [root], scope)
         if near:
             return f"the nearest name is {near!r}, of the registry for {root.name!r}"
@@ -74,17 +97,3 @@ def _likeness(name: str, display: str) -> float:
     """1 for equal names; the scope counts only between names that are otherwise alike."""
     bare = SequenceMatcher(None, name.split(".")[-1].lower(), display.split(".")[-1].lower()).ratio()
     return bare + 1e-3 * SequenceMatcher(None, name, display).ratio()
-
-
-def _keys_with_type(node: object, name: str, key: str = "") -> Iterator[str]:
-    """Config keys of the dicts whose ``type`` is ``name``."""
-    if isinstance(node, dict):
-        if node.get("type") == name:
-            yield key
-        items = node.items()
-    elif isinstance(node, (list, tuple)):
-        items = enumerate(node)
-    else:
-        return
-    for part, value in items:
-        yield from _keys_with_type(value, name, f"{key}.{part}" if key else str(part))

@@ -2,10 +2,11 @@
 
 import copy
 import pickle
+from collections.abc import Callable
 from itertools import chain, islice
 
 import pytest
-from mmengine.dataset import BaseDataset, ConcatDataset, RepeatDataset
+from mmengine.dataset import BaseDataset, ClassBalancedDataset, ConcatDataset, RepeatDataset
 
 from mmswinv2.engine import ResumableSampler, SeededIndex
 from mmswinv2.engine import resumable as resumable_sampler
@@ -34,6 +35,9 @@ class Seeds(BaseDataset):
     def load_data_list(self) -> list[dict]:
         return [{} for _ in range(SIZE)]
 
+    def get_cat_ids(self, index: int) -> list[int]:
+        return [min(index, 1)]  # the first sample has a rare class of its own
+
     def __getitem__(self, index: int) -> tuple[int, int]:
         return int(index), index.seed
 
@@ -42,6 +46,16 @@ def test_seed_reaches_data_sets_inside_mmengine_s_wrappers() -> None:
     """So that a run on several folders, or on one that is repeated, resumes exactly too."""
     assert ConcatDataset([Seeds(), Seeds()])[SeededIndex(SIZE + 3, 5)] == (3, 5)
     assert RepeatDataset(Seeds(), times=3)[SeededIndex(2 * SIZE + 3, 5)] == (3, 5)
+
+
+@pytest.mark.parametrize("wrap", [lambda inner: inner, lambda inner: ConcatDataset([inner, Seeds()])])
+def test_seed_reaches_a_data_set_that_is_balanced_by_class(wrap: Callable[[BaseDataset], BaseDataset]) -> None:
+    """The rare class is repeated, and each repetition has a seed of its own."""
+    dataset = wrap(ClassBalancedDataset(Seeds(), oversample_thr=0.9))
+    samples = [dataset[index] for index in ResumableSampler(dataset, shuffle=False, seed=1)]
+    rare = [seed for index, seed in samples[: -SIZE or None] if index == 0]
+    assert len(rare) == len(set(rare)) > 1
+    assert len({seed for _, seed in samples}) == len(samples)
 
 
 def test_epochs_are_complete_and_differ(monkeypatch: pytest.MonkeyPatch) -> None:
