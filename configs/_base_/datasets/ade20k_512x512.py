@@ -2,11 +2,12 @@
 # The root is set here or by the environment variable ADE20K_ROOT.
 dataset_type = "ADE20KDataset"
 data_root = "{{$ADE20K_ROOT:data/ade/ADEChallengeData2016/}}"
+scale = (2048, 512)
 
 train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations"),
-    dict(type="RandomResize", scale=(2048, 512), ratio_range=(0.5, 2.0), keep_ratio=True),
+    dict(type="RandomResize", scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
     dict(type="RandomCrop", crop_size=(512, 512), cat_max_ratio=0.75),
     dict(type="RandomFlip", prob=0.5),
     dict(type="PhotoMetricDistortion"),
@@ -14,7 +15,7 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type="LoadImageFromFile"),
-    dict(type="Resize", scale=(2048, 512), keep_ratio=True),
+    dict(type="Resize", scale=scale, keep_ratio=True),
     # after Resize: the evaluation compares at the original size
     dict(type="LoadAnnotations"),
     dict(type="PackSegInputs"),
@@ -58,7 +59,7 @@ tta_pipeline = [
         type="TestTimeAug",
         transforms=[
             [
-                dict(type="Resize", scale=(int(2048 * ratio), int(512 * ratio)), keep_ratio=True)
+                dict(type="Resize", scale=tuple(int(side * ratio) for side in scale), keep_ratio=True)
                 for ratio in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
             ],
             [
@@ -70,3 +71,4 @@ tta_pipeline = [
         ],
     ),
 ]
+del scale  # not a key of the config
