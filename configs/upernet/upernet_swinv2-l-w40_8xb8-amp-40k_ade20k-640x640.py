@@ -10,6 +10,7 @@ _base_ = [
 ]
 
 crop_size = _base_.train_pipeline[3].crop_size  # of RandomCrop: (640, 640)
+stride = tuple(side * 2 // 3 for side in crop_size)  # 426
 channels = [192, 384, 768, 1536]  # of the four stages
 model = dict(
     data_preprocessor=dict(size=crop_size),
@@ -21,9 +22,9 @@ model = dict(
     ),
     decode_head=dict(in_channels=channels),
     auxiliary_head=dict(in_channels=channels[2]),
-    test_cfg=dict(mode="slide", crop_size=crop_size, stride=(426, 426)),
+    test_cfg=dict(mode="slide", crop_size=crop_size, stride=stride),
 )
-del crop_size, channels  # not keys of the config
+del crop_size, stride, channels  # not keys of the config
 
 train_dataloader = dict(batch_size=8)
 optim_wrapper = dict(type="AmpOptimWrapper", dtype="bfloat16")

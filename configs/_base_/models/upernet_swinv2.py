@@ -6,6 +6,7 @@ norm_cfg = dict(type="SyncBN", requires_grad=True)
 num_classes = 150
 channels = [96, 192, 384, 768]  # of the four stages of the backbone
 crop_size = (512, 512)
+stride = tuple(side * 2 // 3 for side in crop_size)  # 341
 
 model = dict(
     type="EncoderDecoder",
@@ -46,6 +47,6 @@ model = dict(
     ),
     train_cfg=dict(),
     # Sliding windows instead of the whole image: --cfg-options model.test_cfg.mode=slide
-    test_cfg=dict(mode="whole", crop_size=crop_size, stride=(341, 341)),  # two thirds of a crop
+    test_cfg=dict(mode="whole", crop_size=crop_size, stride=stride),
 )
-del num_classes, channels, crop_size  # not keys of the config
+del num_classes, channels, crop_size, stride  # not keys of the config
