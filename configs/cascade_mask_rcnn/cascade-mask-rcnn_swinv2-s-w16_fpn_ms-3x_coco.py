@@ -2,14 +2,6 @@
 # shorter side 480 to 800, longer side at most 1333.
 # Source: the COCO ablation of the SwinV2 paper (arXiv 2111.09883), SwinV2-T; S is trained alike.
 # ImageNet weights: --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
-_base_ = [
-    "../_base_/models/cascade-mask-rcnn_swinv2_fpn.py",
-    "../_base_/datasets/coco_instance_ms.py",
-    "../_base_/schedules/coco_3x.py",
-    "../_base_/runtime/mmdet.py",
-]
+_base_ = "./cascade-mask-rcnn_swinv2-t-w16_fpn_ms-3x_coco.py"
 
-model = dict(
-    backbone=dict(arch="small", window_size=16),
-    neck=dict(in_channels=[96, 192, 384, 768]),
-)
+model = dict(backbone=dict(arch="small"))

@@ -9,7 +9,4 @@ _base_ = [
     "../_base_/runtime/mmdet.py",
 ]
 
-model = dict(
-    backbone=dict(arch="tiny", window_size=16),
-    neck=dict(in_channels=[96, 192, 384, 768]),
-)
+# SwinV2-T and window 16 are the model's own.

@@ -11,30 +11,33 @@ _base_ = [
 # since there are no pretrained weights.
 strides = [4, 8, 16]
 norm_cfg = dict(type="GN", num_groups=16, requires_grad=True)
+channels = [64, 128, 256]  # of the stages
+fpn_channels = 96
+num_classes = len(_base_.metainfo.classes)
 model = dict(
     data_preprocessor=dict(pad_size_divisor=1),
     backbone=dict(
-        arch=dict(_delete_=True, embed_dims=64, depths=(2, 2, 4), num_heads=(2, 4, 8)),
+        arch=dict(_delete_=True, embed_dims=channels[0], depths=(2, 2, 4), num_heads=(2, 4, 8)),
         window_size=8,
         drop_path_rate=0.0,
         out_indices=(0, 1, 2),
     ),
-    neck=dict(in_channels=[64, 128, 256], out_channels=96, num_outs=3, norm_cfg=norm_cfg),
+    neck=dict(in_channels=channels, out_channels=fpn_channels, num_outs=3, norm_cfg=norm_cfg),
     rpn_head=dict(
-        in_channels=96,
+        in_channels=fpn_channels,
         feat_channels=96,
         num_convs=2,
         anchor_generator=dict(scales=[2, 3, 4.5], strides=strides),
     ),
     roi_head=dict(
-        bbox_roi_extractor=dict(out_channels=96, featmap_strides=strides),
-        bbox_head=dict(in_channels=96, fc_out_channels=256, num_classes=2, reg_class_agnostic=True),
-        mask_roi_extractor=dict(out_channels=96, featmap_strides=strides),
+        bbox_roi_extractor=dict(out_channels=fpn_channels, featmap_strides=strides),
+        bbox_head=dict(in_channels=fpn_channels, fc_out_channels=256, num_classes=num_classes, reg_class_agnostic=True),
+        mask_roi_extractor=dict(out_channels=fpn_channels, featmap_strides=strides),
         mask_head=dict(
-            in_channels=96,
+            in_channels=fpn_channels,
             conv_out_channels=64,
             num_convs=2,
-            num_classes=2,
+            num_classes=num_classes,
             class_agnostic=True,
             norm_cfg=norm_cfg,
         ),
@@ -46,6 +49,7 @@ model = dict(
     ),
     test_cfg=dict(rpn=dict(nms_pre=600, max_per_img=300)),
 )
+del channels, fpn_channels, num_classes  # not keys of the config
 
 default_hooks = dict(
     logger=dict(interval=20),

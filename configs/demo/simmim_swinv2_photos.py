@@ -16,18 +16,20 @@ model = dict(
 
 # 8 x 8 squares of 16 px, of which ceil(64 * 0.6) = 39 are hidden. With the 32 px of the official recipe and a learning
 # rate of 1e-3 hardly anything is learnt in so few steps: the held-out loss stays at 0.635, where a constant has 0.668.
+side = 128
 load = dict(type="mmswinv2.LoadImage")
-mask = dict(type="mmswinv2.RandomPatchMask", input_size=128, mask_patch_size=16, patch_size=4, mask_ratio=0.6)
+mask = dict(type="mmswinv2.RandomPatchMask", input_size=side, mask_patch_size=16, patch_size=4, mask_ratio=0.6)
 crop = dict(
     type="mmswinv2.TimmTransform",
-    input_size=128,
+    input_size=side,
     is_training=True,
     scale=(0.3, 1.0),
     ratio=(3 / 4, 4 / 3),
     color_jitter=None,
     interpolation="bicubic",
 )
-resize = dict(type="mmswinv2.TimmTransform", input_size=128, crop_pct=1.0, interpolation="bicubic")
+resize = dict(type="mmswinv2.TimmTransform", input_size=side, crop_pct=1.0, interpolation="bicubic")
+del side  # not a key of the config
 
 # Lists of paths below the folder; demo/pretrain.py writes longer ones where there are more images.
 images = dict(type="mmswinv2.ImageDataset", data_root="demo", data_prefix=dict(img_path=""), with_label=False)

@@ -8,33 +8,37 @@ _base_ = [
 
 # Group norm, since the pooled maps of a batch of 4 have too few values for batch norm.
 norm_cfg = dict(type="GN", num_groups=8, requires_grad=True)
+channels = [64, 128, 256, 512]  # of the stages
+num_classes = len(_base_.metainfo.classes)
 model = dict(
-    data_preprocessor=dict(size=(256, 256)),
+    data_preprocessor=dict(size=_base_.train_pipeline[3].crop_size),  # of RandomCrop
     backbone=dict(
-        arch=dict(_delete_=True, embed_dims=64, depths=(2, 2, 4, 2), num_heads=(2, 4, 8, 16)),
+        arch=dict(_delete_=True, embed_dims=channels[0], depths=(2, 2, 4, 2), num_heads=(2, 4, 8, 16)),
         window_size=8,
         drop_path_rate=0.0,
     ),
     decode_head=dict(
-        in_channels=[64, 128, 256, 512],
+        in_channels=channels,
         channels=80,
-        num_classes=10,
+        num_classes=num_classes,
         norm_cfg=norm_cfg,
         loss_decode=[
             dict(type="CrossEntropyLoss", loss_name="loss_ce", loss_weight=1.0),
             dict(type="DiceLoss", loss_name="loss_dice", loss_weight=1.0),
         ],
     ),
-    auxiliary_head=dict(in_channels=256, channels=32, num_classes=10, norm_cfg=norm_cfg),
+    auxiliary_head=dict(in_channels=channels[2], channels=32, num_classes=num_classes, norm_cfg=norm_cfg),
 )
+del channels, num_classes  # not keys of the config
 
 # 2000 iterations of 4 images = 32 times each of the 249
-max_iters = 2000
+max_iters, warmup = 2000, 100
 train_cfg = dict(max_iters=max_iters, val_interval=1000)
 param_scheduler = [
-    dict(type="LinearLR", start_factor=0.02, by_epoch=False, begin=0, end=100),
-    dict(type="CosineAnnealingLR", by_epoch=False, begin=100, end=max_iters, eta_min_ratio=0.01),
+    dict(type="LinearLR", start_factor=0.02, by_epoch=False, begin=0, end=warmup),
+    dict(type="CosineAnnealingLR", by_epoch=False, begin=warmup, end=max_iters, eta_min_ratio=0.01),
 ]
+del warmup  # not a key of the config
 
 # With the 2e-3 of the schedule this model stays at the most frequent class: mIoU 0.075 after 1000 iterations.
 optim_wrapper = dict(optimizer=dict(lr=5e-4), clip_grad=dict(max_norm=5.0))

@@ -8,35 +8,39 @@ _base_ = [
 
 # Group norm, since the pooled maps of a batch of 4 have too few values for batch norm.
 norm_cfg = dict(type="GN", num_groups=8, requires_grad=True)
+channels = [64, 128, 256]  # of the stages
+num_classes = len(_base_.metainfo.classes)
 model = dict(
-    data_preprocessor=dict(size=(192, 192)),
+    data_preprocessor=dict(size=_base_.train_pipeline[3].crop_size),  # of RandomCrop
     backbone=dict(
-        arch=dict(_delete_=True, embed_dims=64, depths=(2, 2, 4), num_heads=(2, 4, 8)),
+        arch=dict(_delete_=True, embed_dims=channels[0], depths=(2, 2, 4), num_heads=(2, 4, 8)),
         window_size=8,
         drop_path_rate=0.0,
         out_indices=(0, 1, 2),
     ),
     decode_head=dict(
-        in_channels=[64, 128, 256],
+        in_channels=channels,
         in_index=[0, 1, 2],
         channels=80,
-        num_classes=3,
+        num_classes=num_classes,
         norm_cfg=norm_cfg,
         loss_decode=[
             dict(type="CrossEntropyLoss", loss_name="loss_ce", loss_weight=1.0),
             dict(type="DiceLoss", loss_name="loss_dice", loss_weight=1.0),
         ],
     ),
-    auxiliary_head=dict(in_channels=256, channels=32, num_classes=3, norm_cfg=norm_cfg),
+    auxiliary_head=dict(in_channels=channels[2], channels=32, num_classes=num_classes, norm_cfg=norm_cfg),
 )
+del channels, num_classes  # not keys of the config
 
 # 400 iterations instead of the 660 of the schedule
-max_iters = 400
+max_iters, warmup = 400, 50
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 param_scheduler = [
-    dict(type="LinearLR", start_factor=0.02, by_epoch=False, begin=0, end=50),
-    dict(type="CosineAnnealingLR", by_epoch=False, begin=50, end=max_iters, eta_min_ratio=0.01),
+    dict(type="LinearLR", start_factor=0.02, by_epoch=False, begin=0, end=warmup),
+    dict(type="CosineAnnealingLR", by_epoch=False, begin=warmup, end=max_iters, eta_min_ratio=0.01),
 ]
+del warmup  # not a key of the config
 
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),

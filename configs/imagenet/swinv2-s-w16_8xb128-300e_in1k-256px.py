@@ -1,16 +1,6 @@
 # ImageNet-1k from scratch, SwinV2-S, window 16, 256 px: 300 epochs at batch 1024 (8 GPUs x 128 images), lr 1e-3.
 # Source: the official release, swinv2_small_patch4_window16_256: stochastic depth 0.3; the rest is common to all.
-_base_ = [
-    "../_base_/models/classifier_swinv2.py",
-    "../_base_/datasets/imagenet_256.py",
-    "../_base_/schedules/imagenet_300e.py",
-    "../_base_/runtime/mmengine.py",
-]
+_base_ = "./swinv2-s-w8_8xb128-300e_in1k-256px.py"
 
-model = dict(
-    backbone=dict(
-        arch="small",
-        window_size=[16, 16, 16, 8],  # at 256 px the last stage's map has 8 x 8 tokens
-        drop_path_rate=0.3,
-    ),
-)
+# At 256 px the last stage's map has 8 x 8 tokens.
+model = dict(backbone=dict(window_size=[16, 16, 16, 8]))

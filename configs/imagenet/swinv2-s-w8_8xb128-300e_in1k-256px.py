@@ -1,16 +1,5 @@
 # ImageNet-1k from scratch, SwinV2-S, window 8, 256 px: 300 epochs at batch 1024 (8 GPUs x 128 images), lr 1e-3.
 # Source: the official release, swinv2_small_patch4_window8_256: stochastic depth 0.3; the rest is common to all.
-_base_ = [
-    "../_base_/models/classifier_swinv2.py",
-    "../_base_/datasets/imagenet_256.py",
-    "../_base_/schedules/imagenet_300e.py",
-    "../_base_/runtime/mmengine.py",
-]
+_base_ = "./swinv2-t-w8_8xb128-300e_in1k-256px.py"
 
-model = dict(
-    backbone=dict(
-        arch="small",
-        window_size=8,
-        drop_path_rate=0.3,
-    ),
-)
+model = dict(backbone=dict(arch="small", drop_path_rate=0.3))

@@ -7,10 +7,4 @@ _base_ = [
     "../_base_/runtime/mmengine.py",
 ]
 
-model = dict(
-    backbone=dict(
-        arch="tiny",
-        window_size=8,
-        drop_path_rate=0.2,
-    ),
-)
+# SwinV2-T, window 8 and stochastic depth 0.2 are the model's own.

@@ -2,14 +2,9 @@
 # The SwinV2 paper has no plain Mask R-CNN: the recipe is Swin V1's in MMDetection (configs/swin),
 # which goes up to S; B is trained alike.
 # ImageNet weights: --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
-_base_ = [
-    "../_base_/models/mask-rcnn_swinv2_fpn.py",
-    "../_base_/datasets/coco_instance.py",
-    "../_base_/schedules/coco_1x.py",
-    "../_base_/runtime/mmdet.py",
-]
+_base_ = "./mask-rcnn_swinv2-t-w8_fpn_1x_coco.py"
 
 model = dict(
-    backbone=dict(arch="base", window_size=8),
+    backbone=dict(arch="base"),
     neck=dict(in_channels=[128, 256, 512, 1024]),
 )

@@ -1,14 +1,6 @@
 # Mask R-CNN, SwinV2-S, window 16, 1x: 12 epochs at batch 16 (8 GPUs x 2 images), lr 1e-4.
 # The SwinV2 paper has no plain Mask R-CNN: the recipe is Swin V1's in MMDetection (configs/swin).
 # ImageNet weights: --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
-_base_ = [
-    "../_base_/models/mask-rcnn_swinv2_fpn.py",
-    "../_base_/datasets/coco_instance.py",
-    "../_base_/schedules/coco_1x.py",
-    "../_base_/runtime/mmdet.py",
-]
+_base_ = "./mask-rcnn_swinv2-s-w8_fpn_1x_coco.py"
 
-model = dict(
-    backbone=dict(arch="small", window_size=16),
-    neck=dict(in_channels=[96, 192, 384, 768]),
-)
+model = dict(backbone=dict(window_size=16))

@@ -8,7 +8,4 @@ _base_ = [
     "../_base_/runtime/mmdet.py",
 ]
 
-model = dict(
-    backbone=dict(arch="tiny", window_size=8),
-    neck=dict(in_channels=[96, 192, 384, 768]),
-)
+model = dict(backbone=dict(window_size=8))  # SwinV2-T is the model's own

@@ -8,10 +8,7 @@ _base_ = [
     "../_base_/runtime/mmdet.py",
 ]
 
-model = dict(
-    backbone=dict(arch="tiny", window_size=8),
-    neck=dict(in_channels=[96, 192, 384, 768]),
-)
+model = dict(backbone=dict(window_size=8))  # SwinV2-T is the model's own
 
 # float16, not bfloat16: before RoIAlign MMDetection rounds boxes to the type of the features, which in bfloat16 means
 # steps of 4 pixels above 512, and mmcv's RoIAlign refuses it. Attention logits are float32 in either.

@@ -2,12 +2,7 @@
 # Source: the official zoo (MODELHUB.md, "Simmim Pretrained Swin-V2 Models") gives batch 2048 and 500k iterations, which
 # are 800 epochs; all else is inferred: as the official config for SwinV2-B.
 # That its blocks have 32 channels a head, as all other sizes have, is inferred too.
-_base_ = [
-    "../_base_/models/simmim_swinv2.py",
-    "../_base_/datasets/imagenet_simmim_192.py",
-    "../_base_/schedules/simmim_800e.py",
-    "../_base_/runtime/mmengine.py",
-]
+_base_ = "./simmim_swinv2-b-w12_16xb128-800e_in1k-192px.py"
 
 # Checkpointing saves memory for a second forward pass; --cfg-options model.backbone.with_cp=False turns it off.
 model = dict(backbone=dict(arch="huge", with_cp=True))

@@ -1,15 +1,12 @@
 # UPerNet, SwinV2-B, window 8, crop 512: 160k iterations at batch 16 (8 GPUs x 2 images), lr 4e-5, layer decay 0.95.
 # Source: the ADE20K ablation of the SwinV2 paper (arXiv 2111.09883), SwinV2-T at window 16; B at window 8 alike.
 # ImageNet weights: --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
-_base_ = [
-    "../_base_/models/upernet_swinv2.py",
-    "../_base_/datasets/ade20k_512x512.py",
-    "../_base_/schedules/ade20k_160k.py",
-    "../_base_/runtime/mmseg.py",
-]
+_base_ = "./upernet_swinv2-t-w8_8xb2-160k_ade20k-512x512.py"
 
+channels = [128, 256, 512, 1024]  # of the four stages
 model = dict(
-    backbone=dict(arch="base", window_size=8),
-    decode_head=dict(in_channels=[128, 256, 512, 1024]),
-    auxiliary_head=dict(in_channels=512),
+    backbone=dict(arch="base"),
+    decode_head=dict(in_channels=channels),
+    auxiliary_head=dict(in_channels=channels[2]),
 )
+del channels  # not a key of the config

@@ -9,18 +9,22 @@ _base_ = [
     "../_base_/runtime/mmseg.py",
 ]
 
+crop_size = _base_.train_pipeline[3].crop_size  # of RandomCrop: (640, 640)
+stride = tuple(side * 2 // 3 for side in crop_size)  # 426
+channels = [192, 384, 768, 1536]  # of the four stages
 model = dict(
-    data_preprocessor=dict(size=(640, 640)),
+    data_preprocessor=dict(size=crop_size),
     backbone=dict(
         arch="large",
         window_size=40,  # in tokens: 160 x 160 of them are a crop
         pretrained_window_sizes=[12, 12, 12, 6],
         with_cp=True,  # 8 images a GPU
     ),
-    decode_head=dict(in_channels=[192, 384, 768, 1536]),
-    auxiliary_head=dict(in_channels=768),
-    test_cfg=dict(mode="slide", crop_size=(640, 640), stride=(426, 426)),
+    decode_head=dict(in_channels=channels),
+    auxiliary_head=dict(in_channels=channels[2]),
+    test_cfg=dict(mode="slide", crop_size=crop_size, stride=stride),
 )
+del crop_size, stride, channels  # not keys of the config
 
 train_dataloader = dict(batch_size=8)
 optim_wrapper = dict(type="AmpOptimWrapper", dtype="bfloat16")

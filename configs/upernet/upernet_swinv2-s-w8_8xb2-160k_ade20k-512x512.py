@@ -1,15 +1,6 @@
 # UPerNet, SwinV2-S, window 8, crop 512: 160k iterations at batch 16 (8 GPUs x 2 images), lr 4e-5, layer decay 0.95.
 # Source: the ADE20K ablation of the SwinV2 paper (arXiv 2111.09883), SwinV2-T at window 16; S at window 8 alike.
 # ImageNet weights: --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
-_base_ = [
-    "../_base_/models/upernet_swinv2.py",
-    "../_base_/datasets/ade20k_512x512.py",
-    "../_base_/schedules/ade20k_160k.py",
-    "../_base_/runtime/mmseg.py",
-]
+_base_ = "./upernet_swinv2-t-w8_8xb2-160k_ade20k-512x512.py"
 
-model = dict(
-    backbone=dict(arch="small", window_size=8),
-    decode_head=dict(in_channels=[96, 192, 384, 768]),
-    auxiliary_head=dict(in_channels=384),
-)
+model = dict(backbone=dict(arch="small"))

@@ -8,8 +8,4 @@ _base_ = [
     "../_base_/runtime/mmseg.py",
 ]
 
-model = dict(
-    backbone=dict(arch="tiny", window_size=8),
-    decode_head=dict(in_channels=[96, 192, 384, 768]),
-    auxiliary_head=dict(in_channels=384),
-)
+model = dict(backbone=dict(window_size=8))  # SwinV2-T is the model's own

@@ -2,19 +2,21 @@
 # The root is set here or by the environment variable ADE20K_ROOT.
 dataset_type = "ADE20KDataset"
 data_root = "{{$ADE20K_ROOT:data/ade/ADEChallengeData2016/}}"
+side = 512
+scale = (4 * side, side)
 
 train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations"),
-    dict(type="RandomResize", scale=(2048, 512), ratio_range=(0.5, 2.0), keep_ratio=True),
-    dict(type="RandomCrop", crop_size=(512, 512), cat_max_ratio=0.75),
+    dict(type="RandomResize", scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
+    dict(type="RandomCrop", crop_size=(side, side), cat_max_ratio=0.75),
     dict(type="RandomFlip", prob=0.5),
     dict(type="PhotoMetricDistortion"),
     dict(type="PackSegInputs"),
 ]
 test_pipeline = [
     dict(type="LoadImageFromFile"),
-    dict(type="Resize", scale=(2048, 512), keep_ratio=True),
+    dict(type="Resize", scale=scale, keep_ratio=True),
     # after Resize: the evaluation compares at the original size
     dict(type="LoadAnnotations"),
     dict(type="PackSegInputs"),
@@ -58,7 +60,7 @@ tta_pipeline = [
         type="TestTimeAug",
         transforms=[
             [
-                dict(type="Resize", scale=(int(2048 * ratio), int(512 * ratio)), keep_ratio=True)
+                dict(type="Resize", scale=tuple(int(length * ratio) for length in scale), keep_ratio=True)
                 for ratio in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
             ],
             [
@@ -70,3 +72,4 @@ tta_pipeline = [
         ],
     ),
 ]
+del side, scale  # not keys of the config

@@ -2,20 +2,23 @@
 # The root is set here or by the environment variable COCO_ROOT.
 dataset_type = "CocoDataset"
 data_root = "{{$COCO_ROOT:data/coco/}}"
+val_ann_file = "annotations/instances_val2017.json"
+scale = (1333, 800)
+meta_keys = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
 
 train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations", with_bbox=True, with_mask=True),
-    dict(type="Resize", scale=(1333, 800), keep_ratio=True),
+    dict(type="Resize", scale=scale, keep_ratio=True),
     dict(type="RandomFlip", prob=0.5),
     dict(type="PackDetInputs"),
 ]
 test_pipeline = [
     dict(type="LoadImageFromFile"),
-    dict(type="Resize", scale=(1333, 800), keep_ratio=True),
+    dict(type="Resize", scale=scale, keep_ratio=True),
     # after Resize: the evaluation compares at the original size
     dict(type="LoadAnnotations", with_bbox=True, with_mask=True),
-    dict(type="PackDetInputs", meta_keys=("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")),
+    dict(type="PackDetInputs", meta_keys=meta_keys),
 ]
 
 # 8 GPUs x 2 images = 16 images an iteration
@@ -43,7 +46,7 @@ val_dataloader = dict(
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
-        ann_file="annotations/instances_val2017.json",
+        ann_file=val_ann_file,
         data_prefix=dict(img="val2017/"),
         test_mode=True,
         pipeline=test_pipeline,
@@ -53,7 +56,7 @@ test_dataloader = val_dataloader
 
 val_evaluator = dict(
     type="CocoMetric",
-    ann_file=data_root.rstrip("/") + "/annotations/instances_val2017.json",
+    ann_file=data_root.rstrip("/") + "/" + val_ann_file,
     metric=["bbox", "segm"],
     format_only=False,
 )
@@ -67,22 +70,10 @@ tta_pipeline = [
     dict(
         type="TestTimeAug",
         transforms=[
-            [dict(type="Resize", scale=scale, keep_ratio=True) for scale in [(666, 400), (1333, 800), (2000, 1200)]],
+            [dict(type="Resize", scale=size, keep_ratio=True) for size in [(666, 400), scale, (2000, 1200)]],
             [dict(type="RandomFlip", prob=0.0), dict(type="RandomFlip", prob=1.0)],
-            [
-                dict(
-                    type="PackDetInputs",
-                    meta_keys=(
-                        "img_id",
-                        "img_path",
-                        "ori_shape",
-                        "img_shape",
-                        "scale_factor",
-                        "flip",
-                        "flip_direction",
-                    ),
-                )
-            ],
+            [dict(type="PackDetInputs", meta_keys=(*meta_keys, "flip", "flip_direction"))],
         ],
     ),
 ]
+del val_ann_file, scale, meta_keys  # not keys of the config

@@ -1,7 +1,7 @@
 # Multi-scale training, half of the images cropped in between (from DETR and Sparse R-CNN, as in MMDetection's Swin V1).
-_base_ = "./coco_instance.py"
+_base_ = "./coco_instance_ms.py"
 
-multi_scale = dict(type="RandomChoiceResize", scales=[(1333, side) for side in range(480, 801, 32)], keep_ratio=True)
+multi_scale = _base_.train_pipeline[2]  # RandomChoiceResize: shorter side 480 to 800
 train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations", with_bbox=True, with_mask=True),

@@ -1,21 +1,8 @@
-# Photographs of building facades, 249 to train and 54 to validate, 512 x 512, half of the objects smaller than 32 x 32
-# px. From https://github.com/a-hwang/building-facade-segmentation (CC BY 4.0).
+# The photographs of facade.py with the boxes and outlines of their objects.
+_base_ = "./facade.py"
+
 dataset_type = "CocoDataset"
-data_root = "{{$MMSWINV2_DATA:../shared/data}}/facade_instances/"
-metainfo = dict(
-    classes=(
-        "balcony-fence",
-        "car",
-        "facade",
-        "fence",
-        "non-building-infrastructure",
-        "shop",
-        "street",
-        "traffic-infrastructure",
-        "vegetation",
-        "window",
-    )
-)
+val_ann_file = "annotations/instances_val.json"
 
 train_pipeline = [
     dict(type="LoadImageFromFile"),
@@ -41,8 +28,8 @@ train_dataloader = dict(
     sampler=dict(type="InfiniteSampler", shuffle=True),
     dataset=dict(
         type=dataset_type,
-        data_root=data_root,
-        metainfo=metainfo,
+        data_root=_base_.data_root,
+        metainfo=_base_.metainfo,
         ann_file="annotations/instances_train.json",
         data_prefix=dict(img="train/"),
         pipeline=train_pipeline,
@@ -54,9 +41,9 @@ val_dataloader = dict(
     sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(
         type=dataset_type,
-        data_root=data_root,
-        metainfo=metainfo,
-        ann_file="annotations/instances_val.json",
+        data_root=_base_.data_root,
+        metainfo=_base_.metainfo,
+        ann_file=val_ann_file,
         data_prefix=dict(img="val/"),
         test_mode=True,
         pipeline=test_pipeline,
@@ -65,6 +52,10 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 
 val_evaluator = dict(
-    type="CocoMetric", ann_file=data_root + "annotations/instances_val.json", metric=["bbox", "segm"], classwise=True
+    type="CocoMetric",
+    ann_file=_base_.data_root + val_ann_file,
+    metric=["bbox", "segm"],
+    classwise=True,
 )
 test_evaluator = val_evaluator
+del val_ann_file  # not a key of the config

@@ -1,19 +1,9 @@
-# The photographs of facade_instance.py as label maps: 0 unlabelled (the sky too), 1 to 10 the classes.
+# The photographs of facade.py as label maps: 0 unlabelled (the sky too), 1 to 10 the classes.
+_base_ = "./facade.py"
+
 dataset_type = "BaseSegDataset"
-data_root = "{{$MMSWINV2_DATA:../shared/data}}/facade_instances/"
 metainfo = dict(
-    classes=(
-        "balcony-fence",
-        "car",
-        "facade",
-        "fence",
-        "non-building-infrastructure",
-        "shop",
-        "street",
-        "traffic-infrastructure",
-        "vegetation",
-        "window",
-    ),
+    classes=_base_.metainfo.classes,
     palette=[
         (255, 160, 0),
         (220, 0, 60),
@@ -49,7 +39,7 @@ train_dataloader = dict(
     sampler=dict(type="InfiniteSampler", shuffle=True),
     dataset=dict(
         type=dataset_type,
-        data_root=data_root,
+        data_root=_base_.data_root,
         metainfo=metainfo,
         reduce_zero_label=True,
         data_prefix=dict(img_path="train", seg_map_path="semantic/train"),
@@ -62,7 +52,7 @@ val_dataloader = dict(
     sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(
         type=dataset_type,
-        data_root=data_root,
+        data_root=_base_.data_root,
         metainfo=metainfo,
         reduce_zero_label=True,
         data_prefix=dict(img_path="val", seg_map_path="semantic/val"),

@@ -5,8 +5,10 @@ _base_ = "./imagenet_256.py"
 
 data_root = "{{$IMAGENET22K_ROOT:data/imagenet22k/}}"
 
-train_pipeline = [dict(type="mmswinv2.LoadImage"), dict(_base_.augment, input_size=192)]
-test_pipeline = [dict(type="mmswinv2.LoadImage"), dict(_base_.resize, input_size=192)]
+side = 192
+train_pipeline = [dict(type="mmswinv2.LoadImage"), dict(_base_.augment, input_size=side)]
+test_pipeline = [dict(type="mmswinv2.LoadImage"), dict(_base_.resize, input_size=side)]
+del side  # not a key of the config
 
 train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipeline))
 val_dataloader = test_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))

@@ -1,11 +1,12 @@
 # ImageNet-1k: train/ and val/ below the root, each with a folder for every class.
 # The root is set here or by the environment variable IMAGENET_ROOT.
 data_root = "{{$IMAGENET_ROOT:data/imagenet/}}"
+side = 256
 
 # Augmentation of the official release (config.py); as there, timm leaves colour jitter out beside RandAugment.
 augment = dict(
     type="mmswinv2.TimmTransform",
-    input_size=256,
+    input_size=side,
     is_training=True,
     auto_augment="rand-m9-mstd0.5-inc1",
     color_jitter=0.4,
@@ -15,9 +16,10 @@ augment = dict(
     interpolation="bicubic",
 )
 # Tested as there on the middle of the image, its shorter side resized to 256 / 0.875 = 292 px.
-resize = dict(type="mmswinv2.TimmTransform", input_size=256, crop_pct=0.875, interpolation="bicubic")
+resize = dict(type="mmswinv2.TimmTransform", input_size=side, crop_pct=0.875, interpolation="bicubic")
 train_pipeline = [dict(type="mmswinv2.LoadImage"), augment]
 test_pipeline = [dict(type="mmswinv2.LoadImage"), resize]
+del side  # not a key of the config
 
 # 8 GPUs x 128 images = 1024 images an iteration
 train_dataloader = dict(

@@ -1,11 +1,12 @@
 # ImageNet-1k for SimMIM at 192 px: all images below train/, whatever their folders; those below val/ are held out.
 # The root is set here or by the environment variable IMAGENET_ROOT.
 data_root = "{{$IMAGENET_ROOT:data/imagenet/}}"
+side = 192
 
 # Light augmentation and mask of the official release (data/data_simmim_pt.py).
 crop = dict(
     type="mmswinv2.TimmTransform",
-    input_size=192,
+    input_size=side,
     is_training=True,
     scale=(0.67, 1.0),
     ratio=(3 / 4, 4 / 3),
@@ -13,13 +14,14 @@ crop = dict(
     interpolation="bilinear",
 )
 # Of 6 x 6 squares of 32 px, ceil(36 * 0.6) = 22 are hidden.
-mask = dict(type="mmswinv2.RandomPatchMask", input_size=192, mask_patch_size=32, patch_size=4, mask_ratio=0.6)
+mask = dict(type="mmswinv2.RandomPatchMask", input_size=side, mask_patch_size=32, patch_size=4, mask_ratio=0.6)
 train_pipeline = [dict(type="mmswinv2.LoadImage"), crop, mask]
 test_pipeline = [
     dict(type="mmswinv2.LoadImage"),
-    dict(type="mmswinv2.TimmTransform", input_size=192, crop_pct=0.875, interpolation="bicubic"),
+    dict(type="mmswinv2.TimmTransform", input_size=side, crop_pct=0.875, interpolation="bicubic"),
     mask,
 ]
+del side  # not a key of the config
 
 # 16 GPUs x 128 images = 2048 images an iteration
 train_dataloader = dict(

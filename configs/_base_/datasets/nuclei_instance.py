@@ -1,6 +1,7 @@
 # demo/nuclei: nuclei under the microscope, half of them narrower than 17 px. Images are enlarged: 256 px to 448.
 dataset_type = "CocoDataset"
 data_root = "demo/nuclei/"
+val_ann_file = "annotations/instances_val.json"
 metainfo = dict(classes=("fluorescence-nucleus", "histology-nucleus"), palette=[(0, 190, 255), (255, 205, 0)])
 
 train_pipeline = [
@@ -46,7 +47,7 @@ val_dataloader = dict(
         type=dataset_type,
         data_root=data_root,
         metainfo=metainfo,
-        ann_file="annotations/instances_val.json",
+        ann_file=val_ann_file,
         data_prefix=dict(img="val/"),
         test_mode=True,
         pipeline=test_pipeline,
@@ -54,7 +55,6 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-val_evaluator = dict(
-    type="CocoMetric", ann_file=data_root + "annotations/instances_val.json", metric=["bbox", "segm"], classwise=True
-)
+val_evaluator = dict(type="CocoMetric", ann_file=data_root + val_ann_file, metric=["bbox", "segm"], classwise=True)
 test_evaluator = val_evaluator
+del val_ann_file  # not a key of the config

@@ -1,5 +1,9 @@
 # Mask R-CNN and FPN with a SwinV2-T backbone; all but the backbone as in MMDetection's mask-rcnn_r50_fpn, stochastic
 # depth as in its Swin V1.
+num_classes = 80
+fpn_channels = 256
+fpn_strides = [4, 8, 16, 32]
+
 model = dict(
     type="MaskRCNN",
     data_preprocessor=dict(
@@ -11,12 +15,12 @@ model = dict(
         pad_size_divisor=32,
     ),
     backbone=dict(type="mmswinv2.SwinTransformerV2", arch="tiny", window_size=16, drop_path_rate=0.2),
-    neck=dict(type="FPN", in_channels=[96, 192, 384, 768], out_channels=256, num_outs=5),
+    neck=dict(type="FPN", in_channels=[96, 192, 384, 768], out_channels=fpn_channels, num_outs=5),
     rpn_head=dict(
         type="RPNHead",
-        in_channels=256,
+        in_channels=fpn_channels,
         feat_channels=256,
-        anchor_generator=dict(type="AnchorGenerator", scales=[8], ratios=[0.5, 1.0, 2.0], strides=[4, 8, 16, 32, 64]),
+        anchor_generator=dict(type="AnchorGenerator", scales=[8], ratios=[0.5, 1.0, 2.0], strides=[*fpn_strides, 64]),
         bbox_coder=dict(type="DeltaXYWHBBoxCoder", target_means=[0.0, 0.0, 0.0, 0.0], target_stds=[1.0, 1.0, 1.0, 1.0]),
         loss_cls=dict(type="CrossEntropyLoss", use_sigmoid=True, loss_weight=1.0),
         loss_bbox=dict(type="L1Loss", loss_weight=1.0),
@@ -26,15 +30,15 @@ model = dict(
         bbox_roi_extractor=dict(
             type="SingleRoIExtractor",
             roi_layer=dict(type="RoIAlign", output_size=7, sampling_ratio=0),
-            out_channels=256,
-            featmap_strides=[4, 8, 16, 32],
+            out_channels=fpn_channels,
+            featmap_strides=fpn_strides,
         ),
         bbox_head=dict(
             type="Shared2FCBBoxHead",
-            in_channels=256,
+            in_channels=fpn_channels,
             fc_out_channels=1024,
             roi_feat_size=7,
-            num_classes=80,
+            num_classes=num_classes,
             bbox_coder=dict(
                 type="DeltaXYWHBBoxCoder", target_means=[0.0, 0.0, 0.0, 0.0], target_stds=[0.1, 0.1, 0.2, 0.2]
             ),
@@ -45,15 +49,15 @@ model = dict(
         mask_roi_extractor=dict(
             type="SingleRoIExtractor",
             roi_layer=dict(type="RoIAlign", output_size=14, sampling_ratio=0),
-            out_channels=256,
-            featmap_strides=[4, 8, 16, 32],
+            out_channels=fpn_channels,
+            featmap_strides=fpn_strides,
         ),
         mask_head=dict(
             type="FCNMaskHead",
             num_convs=4,
-            in_channels=256,
+            in_channels=fpn_channels,
             conv_out_channels=256,
-            num_classes=80,
+            num_classes=num_classes,
             loss_mask=dict(type="CrossEntropyLoss", use_mask=True, loss_weight=1.0),
         ),
     ),
@@ -93,3 +97,4 @@ model = dict(
         rcnn=dict(score_thr=0.05, nms=dict(type="nms", iou_threshold=0.5), max_per_img=100, mask_thr_binary=0.5),
     ),
 )
+del num_classes, fpn_channels, fpn_strides  # not keys of the config

@@ -3,6 +3,10 @@
 # SyncBN joins the statistics of all GPUs and is ordinary BN in a run of one process, on a GPU or a CPU. It cannot join
 # several CPU processes: there, --cfg-options model.decode_head.norm_cfg.type=BN model.auxiliary_head.norm_cfg.type=BN
 norm_cfg = dict(type="SyncBN", requires_grad=True)
+num_classes = 150
+channels = [96, 192, 384, 768]  # of the four stages of the backbone
+crop_size = (512, 512)
+stride = tuple(side * 2 // 3 for side in crop_size)  # 341
 
 model = dict(
     type="EncoderDecoder",
@@ -13,35 +17,36 @@ model = dict(
         bgr_to_rgb=True,
         pad_val=0,
         seg_pad_val=255,
-        size=(512, 512),
+        size=crop_size,
     ),
     backbone=dict(type="mmswinv2.SwinTransformerV2", arch="tiny", window_size=16, drop_path_rate=0.3),
     decode_head=dict(
         type="UPerHead",
-        in_channels=[96, 192, 384, 768],
+        in_channels=channels,
         in_index=[0, 1, 2, 3],
         pool_scales=(1, 2, 3, 6),
         channels=512,
         dropout_ratio=0.1,
-        num_classes=150,
+        num_classes=num_classes,
         norm_cfg=norm_cfg,
         align_corners=False,
         loss_decode=dict(type="CrossEntropyLoss", use_sigmoid=False, loss_weight=1.0),
     ),
     auxiliary_head=dict(
         type="FCNHead",
-        in_channels=384,
+        in_channels=channels[2],
         in_index=2,
         channels=256,
         num_convs=1,
         concat_input=False,
         dropout_ratio=0.1,
-        num_classes=150,
+        num_classes=num_classes,
         norm_cfg=norm_cfg,
         align_corners=False,
         loss_decode=dict(type="CrossEntropyLoss", use_sigmoid=False, loss_weight=0.4),
     ),
     train_cfg=dict(),
     # Sliding windows instead of the whole image: --cfg-options model.test_cfg.mode=slide
-    test_cfg=dict(mode="whole", crop_size=(512, 512), stride=(341, 341)),
+    test_cfg=dict(mode="whole", crop_size=crop_size, stride=stride),
 )
+del num_classes, channels, crop_size, stride  # not keys of the config

@@ -1,13 +1,14 @@
 # 12 epochs = 12 * 117266 images with objects / 16 images an iteration = 87960 iterations.
 # Source: MMDetection's Swin V1 recipe (configs/swin): AdamW, lr 1e-4 at batch 16, weight decay 0.05, warm-up of 1000
 # iterations, lr / 10 after epochs 8 and 11.
-train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=12, val_interval=1)
+epochs = 12
+train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=epochs, val_interval=1)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
 
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.001, by_epoch=False, begin=0, end=1000),
-    dict(type="MultiStepLR", begin=0, end=12, by_epoch=True, milestones=[8, 11], gamma=0.1),
+    dict(type="MultiStepLR", begin=0, end=epochs, by_epoch=True, milestones=[8, 11], gamma=0.1),
 ]
 
 optim_wrapper = dict(
@@ -19,3 +20,4 @@ optim_wrapper = dict(
 
 # lr 1e-4 is for 8 GPUs x 2 images; --auto-scale-lr scales it to what is used.
 auto_scale_lr = dict(enable=False, base_batch_size=16)
+del epochs  # not a key of the config

@@ -4,22 +4,25 @@
 # all layers start and end at that value, here each at that ratio to its own lr. In mixed precision: --amp.
 _base_ = "./imagenet_300e.py"
 
-train_cfg = dict(max_epochs=100)
+epochs, warmup = 100, 20
+lr, batch = 1.25e-3, 2048  # lr per 512 images
+train_cfg = dict(max_epochs=epochs)
 
 param_scheduler = [
-    dict(type="LinearLR", start_factor=2.5e-7 / 1.25e-3, by_epoch=True, begin=0, end=20, convert_to_iter_based=True),
+    dict(type="LinearLR", start_factor=2.5e-7 / lr, by_epoch=True, begin=0, end=warmup, convert_to_iter_based=True),
     dict(
         type="CosineAnnealingLR",
-        eta_min_ratio=2.5e-7 / 1.25e-3,
+        eta_min_ratio=2.5e-7 / lr,
         by_epoch=True,
-        begin=20,
-        end=100,
-        T_max=80,
+        begin=warmup,
+        end=epochs,
+        T_max=epochs - warmup,
         convert_to_iter_based=True,
     ),
 ]
 
-optim_wrapper = dict(paramwise_cfg=dict(decay_rate=0.75), optimizer=dict(lr=1.25e-3 * 2048 / 512))
+optim_wrapper = dict(paramwise_cfg=dict(decay_rate=0.75), optimizer=dict(lr=lr * batch / 512))
 
 # lr 5e-3 is for 16 GPUs x 128 images; --auto-scale-lr scales it to what is used.
-auto_scale_lr = dict(base_batch_size=2048)
+auto_scale_lr = dict(base_batch_size=batch)
+del epochs, warmup, lr, batch  # not keys of the config

@@ -4,11 +4,19 @@
 # It does not say where warm-up starts and the cosine ends: the ratios are those of simmim_800e and imagenet_300e.
 _base_ = "./simmim_800e.py"
 
-train_cfg = dict(_delete_=True, type="mmswinv2.ResumableIterLoop", max_iters=152000, val_interval=4000)
+iters, warmup, interval = 152000, 30000, 4000
+train_cfg = dict(_delete_=True, type="mmswinv2.ResumableIterLoop", max_iters=iters, val_interval=interval)
 
 param_scheduler = [
-    dict(type="LinearLR", start_factor=5e-7 / 1e-4, by_epoch=False, begin=0, end=30000),
-    dict(type="CosineAnnealingLR", eta_min_ratio=5e-6 / 5e-4, by_epoch=False, begin=30000, end=152000, T_max=122000),
+    dict(type="LinearLR", start_factor=_base_.param_scheduler[0].start_factor, by_epoch=False, begin=0, end=warmup),
+    dict(
+        type="CosineAnnealingLR",
+        eta_min_ratio=5e-6 / 5e-4,
+        by_epoch=False,
+        begin=warmup,
+        end=iters,
+        T_max=iters - warmup,
+    ),
 ]
 
 optim_wrapper = dict(optimizer=dict(lr=1.4e-3, weight_decay=0.1), clip_grad=dict(max_norm=100.0))
@@ -18,5 +26,6 @@ auto_scale_lr = dict(base_batch_size=9216)
 
 default_hooks = dict(
     logger=dict(log_metric_by_epoch=False),
-    checkpoint=dict(by_epoch=False, interval=4000),
+    checkpoint=dict(by_epoch=False, interval=interval),
 )
+del iters, warmup, interval  # not keys of the config
