@@ -47,6 +47,7 @@ def train(rank: int, folder: str, name: str, resume: str | None, seed: int | Non
     runner.train()
     scores = runner.message_hub.get_scalar("val/accuracy/top1")
     torch.save({"losses": record.losses, "score": float(scores.current())}, f"{folder}/{name}_{rank}.pth")
+    distributed.barrier()  # a process that leaves before the others may abort them
     distributed.destroy_process_group()
 
 

@@ -2,7 +2,6 @@
 
 import copy
 import pickle
-from collections.abc import Callable
 from itertools import chain, islice
 
 import pytest
@@ -48,12 +47,11 @@ def test_seed_reaches_data_sets_inside_mmengine_s_wrappers() -> None:
     assert RepeatDataset(Seeds(), times=3)[SeededIndex(2 * SIZE + 3, 5)] == (3, 5)
 
 
-@pytest.mark.parametrize("wrap", [lambda inner: inner, lambda inner: ConcatDataset([inner, Seeds()])])
-def test_seed_reaches_a_data_set_that_is_balanced_by_class(wrap: Callable[[BaseDataset], BaseDataset]) -> None:
+def test_seed_reaches_a_data_set_that_is_balanced_by_class() -> None:
     """The rare class is repeated, and each repetition has a seed of its own."""
-    dataset = wrap(ClassBalancedDataset(Seeds(), oversample_thr=0.9))
+    dataset = ClassBalancedDataset(Seeds(), oversample_thr=0.9)
     samples = [dataset[index] for index in ResumableSampler(dataset, shuffle=False, seed=1)]
-    rare = [seed for index, seed in samples[: -SIZE or None] if index == 0]
+    rare = [seed for index, seed in samples if index == 0]
     assert len(rare) == len(set(rare)) > 1
     assert len({seed for _, seed in samples}) == len(samples)
 
