@@ -30,7 +30,18 @@ setup(
             "onedl-mmdetection==3.5.1",
             "onedl-mmsegmentation==1.4.2",
         ],
-        "openmmlab": ["mmengine==0.10.7", "mmcv==2.1.0", "mmdet==3.3.0", "mmsegmentation==1.2.2"],
+        # Upstream's last releases, which nobody maintains. `make test-upstream` runs the tests beside them, with
+        # mmcv-lite and torchvision's kernels for mmcv's compiled ops: mmcv's own build is not tested. The last three
+        # are what the packages import and do not ask for: mmseg ftfy and regex, mmengine pkg_resources.
+        "openmmlab": [
+            "mmengine==0.10.7",
+            "mmcv==2.1.0",
+            "mmdet==3.3.0",
+            "mmsegmentation==1.2.2",
+            "ftfy",
+            "regex",
+            "setuptools<82",
+        ],
         # Detection and segmentation do without: timm brings torchvision, which has to fit torch to the build.
         # Pillow 13 refuses timm's strongest posterize; RandAugment draws it now and then, and the training stops.
         "pretraining": ["timm>=1.0", "webdataset>=1.0", "pillow<13"],

@@ -27,7 +27,7 @@ def segment(config: str, checkpoint: str, image: str) -> list[Any]:
 
     refuse_import()
     model = init_model(config, checkpoint, device="cpu")
-    inferencer = MMSegInferencer(config, checkpoint, device="cpu", show_progress=False)
+    inferencer = MMSegInferencer(config, checkpoint, device="cpu")
     return [inference_model(model, image), inferencer(image, return_datasamples=True)]
 
 

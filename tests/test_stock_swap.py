@@ -5,11 +5,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import mmdet
 import pytest
 import torch
 from mmdet.structures import DetDataSample
 from mmengine import Config
 from mmengine.optim import build_optim_wrapper
+from mmengine.utils import digit_version
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
@@ -100,9 +102,12 @@ SEGMENTORS = {
 }
 
 
-@pytest.mark.parametrize("swap", DETECTORS.values(), ids=DETECTORS)
-def test_detector_trains_and_predicts(swap: Swap, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", DETECTORS)
+def test_detector_trains_and_predicts(name: str, tmp_path: Path) -> None:
     """One step on real boxes and masks reaches the whole backbone; predictions fit the images as they were."""
+    if name == "dino" and digit_version(mmdet.__version__) < digit_version("3.4"):
+        pytest.skip("MMDetection 3.3 builds its DINO 256 wide alone, the test a narrow one")
+    swap = DETECTORS[name]
     config, batch = swapped_config(tmp_path, swap), detection_batch()
     with built_model(config) as model:
         train_one_step(model, config, batch, swap.unread)
