@@ -59,6 +59,7 @@ def enable_visualization(cfg: Config, args: argparse.Namespace) -> None:
             "default_hooks=dict(visualization=dict(type='DetVisualizationHook')), SegVisualizationHook for segmentation"
         )
     hook.draw = True
+    hook.interval = 1  # upstream's MMSegmentation draws every 50th image
     if args.show:
         hook.show = True
         hook.wait_time = args.wait_time
@@ -113,7 +114,7 @@ def enable_dump(cfg: Config, out: str) -> None:
     evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
     if cfg.get("default_scope") == "mmseg":
         for evaluator in evaluators:
-            evaluator.update(output_dir=out, keep_results=True)
+            evaluator.update(output_dir=out)
         return
     if str(cfg.model.type).endswith("ImageClassifier"):
         suffixes, dump = (".csv",), dict(type="mmswinv2.PredictionTable", out_file=out)

@@ -13,6 +13,7 @@ from .config import (
     leaf_datasets,
 )
 from .files import DECODED_SUFFIXES, decode_fault, end_fault
+from .heads import check_channels
 from .hooks import DataCheckHook, WeightsCheckHook, check_weights
 from .types import explain_unknown_type
 
@@ -33,7 +34,7 @@ __all__ = [
 
 
 def check_config(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
-    """Checks the paths and annotation files of a config, before anything is built.
+    """Checks the channels, paths and annotation files of a config, before anything is built.
 
     Args:
         cfg: The config of a run.
@@ -43,6 +44,7 @@ def check_config(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
         ConfigError: Names the config key or file at fault and what to do.
         KeyError: MMEngine's, if a data set's type is unknown; see :func:`explain_unknown_type`.
     """
+    check_channels(cfg)
     check_mixed_batches(cfg, loaders)
     check_paths(cfg, loaders)
     check_image_folders(cfg, loaders)

@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from mmswinv2.checkpoint import read_checkpoint
 from mmswinv2.errors import ConfigError
 
-from .tiny_training import CLASSIFIER, EPOCHS, ITERATIONS, SIMMIM, Record, StoppedError, training
+from .tiny_training import CLASSIFIER, EPOCHS, ITERATIONS, SIMMIM, Record, SeededCrops, StoppedError, training
 
 COUNT = 15  # iterations of a whole run, 5 an epoch
 LOOPS = {"epochs": EPOCHS, "iterations": ITERATIONS}
@@ -88,6 +88,27 @@ def test_a_run_without_a_seed_resumes_with_its_own(loop: str, tmp_path: Path) ->
     options = dict(resume=True, load_from=str(tmp_path / "iter_8.pth"))
     _, after = run(config, tmp_path, stop_after=9, **options)
     assert torch.equal(after.losses[8], before.losses[8])
+
+
+def test_workers_start_with_the_seed_of_the_resumed_run(tmp_path: Path) -> None:
+    """Two workers load four batches ahead of the first iteration, so the seed has to be there before them."""
+    config = training(SIMMIM, **ITERATIONS, randomness=dict(seed=None))
+    config["train_dataloader"]["num_workers"] = 2
+    _, before = run(config, tmp_path, stop_after=4)
+    options = dict(resume=True, load_from=str(tmp_path / "iter_2.pth"))
+    _, after = run(config, tmp_path, stop_after=4, **options)
+    assert all(torch.equal(after.losses[iteration], before.losses[iteration]) for iteration in (2, 3))
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_what_was_seen_is_not_loaded_again(loop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One iteration of four samples after a resume takes four samples."""
+    config = training(SIMMIM, **LOOPS[loop])
+    run(config, tmp_path, stop_after=9)
+    loaded, sample = [], SeededCrops.sample
+    monkeypatch.setattr(SeededCrops, "sample", lambda self, index: loaded.append(index) or sample(self, index))
+    run(config, tmp_path, stop_after=9, resume=True, load_from=str(tmp_path / "iter_8.pth"))
+    assert len(loaded) == 4
 
 
 def test_checkpoint_of_an_epoch_s_last_iteration(tmp_path: Path) -> None:
