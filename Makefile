@@ -74,7 +74,7 @@ $(UPSTREAM)/verified: tests/upstream/requirements.txt tests/upstream/mmcv_ops.py
 	$(UPSTREAM)/bin/python -m pip --disable-pip-version-check install -r tests/upstream/requirements.txt -e '.[dev]' \
 	  torch===$(TORCH) torchvision==$(TORCHVISION)
 	cp tests/upstream/mmcv_ops.py "$$($(UPSTREAM)/bin/python -c 'import mmcv; print(mmcv.__path__[0])')/_ext.py"
-	$(UPSTREAM)/bin/python -m mmswinv2.environment
+	$(UPSTREAM)/bin/python -m mmswinv2 doctor
 	@touch $@
 
 test-upstream: $(UPSTREAM)/verified

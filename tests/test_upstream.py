@@ -1,0 +1,173 @@
+"""What this project touches of other packages and they do not document. Where a test fails, theirs has changed.
+
+The mend is in ``mmswinv2/upstream.py`` alone: find in the new version what the name was for, and change the function.
+"""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset
+from mmengine.model import BaseModule
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
+
+from mmswinv2 import upstream
+
+from .support import ROOT
+
+MMSEG = "mmseg::swin/swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512.py"
+
+
+class Numbers(BaseDataset):
+    """Ten entries, which is all that these tests ask of a data set."""
+
+    METAINFO: ClassVar[dict[str, Any]] = dict(classes=("a", "b"))
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        return [{"number": number} for number in range(10)]
+
+
+def python(script: str) -> str:
+    """What a new process prints: whether MMEngine is imported already matters here."""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("imports", ["import mmengine.config, mmswinv2", "import mmswinv2, mmengine.config"])
+def test_config_packages_are_named_whatever_is_imported_first(imports: str) -> None:
+    """MODULE2PACKAGE of mmengine.config.utils: without it, 'mmswinv2::' and 'mmseg::' name no config."""
+    script = f"{imports}\nfrom mmengine.config.utils import MODULE2PACKAGE as table\nprint(*map(table.get, "
+    script += "['mmswinv2', 'mmdet']))"
+    assert python(script).split() == ["mmswinv2", "mmdet"]
+
+
+def test_importing_the_package_imports_neither_torch_nor_mmengine() -> None:
+    """The finder waits for MMEngine's import, it does not bring it about."""
+    assert python("import sys, mmswinv2; print('torch' in sys.modules, 'mmengine' in sys.modules)") == "False False\n"
+
+
+def test_the_finder_leaves_when_its_work_is_done() -> None:
+    script = "import sys, mmswinv2\nbefore = len(sys.meta_path)\nimport mmengine.config\n"
+    script += "print(before - len(sys.meta_path), type(sys.modules['mmengine.config.utils'].__spec__).__name__)"
+    assert python(script).split() == ["1", "ModuleSpec"]
+
+
+def test_a_base_of_mmseg_in_the_spelling_that_users_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And without pip, which MMEngine calls for a distribution that it does not find."""
+    import mmengine.utils.package_utils
+
+    def refuse(*arguments: object) -> None:
+        raise AssertionError(f"called {arguments}")
+
+    monkeypatch.setattr(mmengine.utils.package_utils, "call_command", refuse)
+    (tmp_path / "config.py").write_text(f"_base_ = {MMSEG!r}\n")
+    assert Config.fromfile(tmp_path / "config.py").model.type == "EncoderDecoder"
+    from mmengine.hub import get_config
+
+    assert get_config(MMSEG).model.type == "EncoderDecoder"
+
+
+def test_module_is_recorded_while_mmengine_initialises_it() -> None:
+    """BaseModule._params_init_info: without it, MMEngine's log of initial values says nothing of loaded weights."""
+    seen = []
+
+    class Module(BaseModule):
+        def _initialize(self) -> None: ...
+
+        def init_weights(self) -> None:
+            super().init_weights()
+
+    def initializer(module: Module) -> None:
+        seen.append(upstream.is_recorded(module))
+
+    module = Module(init_cfg=dict(type=lambda: initializer))
+    assert not upstream.is_recorded(module)
+    module.init_weights()
+    assert seen == [True] and not upstream.is_recorded(module)
+
+
+def test_state_of_a_data_set() -> None:
+    """BaseDataset._fully_initialized, _indices, _metainfo: ImageDataset lists its images in its own way."""
+    dataset = Numbers(indices=3, lazy_init=True)
+    assert not upstream.is_listed(dataset)
+    assert upstream.chosen_indices(dataset) == 3
+    upstream.set_listed(dataset)
+    dataset.full_init()  # does nothing: the data set counts as listed
+    assert upstream.is_listed(dataset) and not dataset.data_list
+    upstream.own_metainfo(dataset)["classes"] = ("c",)
+    assert dataset.metainfo["classes"] == ("c",)
+
+
+def test_metainfo_without_a_data_set(tmp_path: Path) -> None:
+    """BaseDataset._load_metainfo: the check of annotations needs class names before anything is built."""
+    assert upstream.read_metainfo(Numbers, None)["classes"] == ("a", "b")
+    (tmp_path / "names.txt").write_text("x\ny\n")
+    assert upstream.read_metainfo(Numbers, dict(classes=str(tmp_path / "names.txt")))["classes"] == ["x", "y"]
+
+
+def test_kinds_of_data_sets() -> None:
+    """Told by the module that defines their load_data_list."""
+    from mmdet.datasets import CityscapesDataset, CocoDataset, VOCDataset
+    from mmseg.datasets import ADE20KDataset, BaseSegDataset
+
+    assert upstream.reads_coco(CocoDataset) and not upstream.reads_coco(VOCDataset)
+    assert not upstream.reads_coco(ADE20KDataset) and not upstream.reads_coco(object)
+    assert upstream.lists_a_folder(BaseSegDataset) and upstream.lists_a_folder(ADE20KDataset)
+    assert not upstream.lists_a_folder(CityscapesDataset)
+
+
+def test_transform_that_loads_label_maps() -> None:
+    """MMSegmentation's LoadAnnotations, told by name and module from those of MMDetection and mmcv."""
+    from mmcv.transforms import LoadAnnotations as OfMmcv
+    from mmdet.datasets.transforms import LoadAnnotations as OfMmdet
+    from mmseg.datasets.transforms import LoadAnnotations as OfMmseg
+
+    assert upstream.loads_label_map(OfMmseg())
+    assert not upstream.loads_label_map(OfMmdet()) and not upstream.loads_label_map(OfMmcv())
+
+
+@pytest.fixture
+def bare_loops() -> Iterator[tuple[EpochBasedTrainLoop, IterBasedTrainLoop]]:
+    """Loops without a runner."""
+    epochs, iterations = (
+        EpochBasedTrainLoop.__new__(EpochBasedTrainLoop),
+        IterBasedTrainLoop.__new__(IterBasedTrainLoop),
+    )
+    epochs._epoch = 2
+    iterations._iter, iterations.val_interval = 20, 7
+    iterations.dynamic_milestones, iterations.dynamic_intervals = [0, 10], [7, 3]
+    yield epochs, iterations
+
+
+def test_state_of_loops(bare_loops: tuple[EpochBasedTrainLoop, IterBasedTrainLoop]) -> None:
+    """_epoch and _decide_current_val_interval: resumable loops have a run of their own."""
+    epochs, iterations = bare_loops
+    upstream.count_epoch(epochs)
+    assert epochs.epoch == 3
+    upstream.choose_val_interval(iterations)
+    assert iterations.val_interval == 3
+
+
+PUBLIC = ("_asdict", "_fields", "_replace")  # a named tuple's, documented in spite of their underscore
+
+
+def private_names(path: Path) -> Iterator[str]:
+    """Attributes that begin with one underscore, of anything but self and cls, and that the module does not define."""
+    tree = ast.parse(path.read_text())
+    own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
+            of_itself = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+            if not of_itself and node.attr not in own and node.attr not in PUBLIC:
+                yield f"{path.relative_to(ROOT)}:{node.lineno} {node.attr}"
+
+
+def test_private_names_of_others_stand_in_one_file() -> None:
+    modules = [path for path in sorted((ROOT / "mmswinv2").rglob("*.py")) if path.name != "upstream.py"]
+    assert [name for path in modules for name in private_names(path)] == []
