@@ -64,7 +64,7 @@ def blocks(language: str) -> list[str]:
 
 def first_command(config: str) -> str:
     """The page's first command that trains a config: the one that looks whether it runs."""
-    return next(line for block in blocks("bash") for line in block.splitlines() if f"train.py {config}" in line)
+    return next(line for block in blocks("bash") for line in block.splitlines() if f" train {config}" in line)
 
 
 @pytest.fixture(scope="module")
