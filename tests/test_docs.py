@@ -254,3 +254,11 @@ def test_architecture_names_every_room_and_enough_of_what_is_in_them() -> None:
     first_cells = re.findall(r"^\| `(\w+)/?` \|", page, re.MULTILINE)
     assert sorted(first_cells) == sorted(name for name in ROOMS if name != "__main__")
     assert len([name for name in module_names(page) if name.count(".") >= 2]) > 40
+
+
+def test_changelog_says_where_names_are_now() -> None:
+    rows = re.findall(r"^\| `mmswinv2\..* \| (`mmswinv2\..*`) \|$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    names = re.findall(r"`([\w.]+)`", " ".join(rows))
+    assert len(names) > 30
+    for name in names:
+        pkgutil.resolve_name(name)
