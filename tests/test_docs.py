@@ -1,11 +1,17 @@
-"""The page on data cannot rot: its configs are saved where it says and its first commands are run, on small models."""
+"""The pages cannot rot.
+
+Of the page on data the configs are saved where it says and the first commands are run, on small models. On all pages,
+links and commands lead to what there is, and on the one on architecture the names of modules and functions.
+"""
 
 import json
+import pkgutil
 import re
 import shutil
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +20,16 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 from PIL import Image
 
+import mmswinv2
+from mmswinv2.cli import COMMANDS
 from mmswinv2.datasets import ImageDataset
 from mmswinv2.datasets.listing import write_index
 from tests.datasets.trees import write_classes
 from tests.support import ROOT
 
 PAGE = (ROOT / "docs/data.md").read_text()
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob(".github/*.md")])
+ROOMS = [module.name for module in pkgutil.iter_modules(mmswinv2.__path__)]
 # What makes a command of the page quick: a small model on small images. Added to its --cfg-options.
 SMALL = {
     "train_dataloader.num_workers": 0,
@@ -64,7 +74,7 @@ def blocks(language: str) -> list[str]:
 
 def first_command(config: str) -> str:
     """The page's first command that trains a config: the one that looks whether it runs."""
-    return next(line for block in blocks("bash") for line in block.splitlines() if f"train.py {config}" in line)
+    return next(line for block in blocks("bash") for line in block.splitlines() if f" train {config}" in line)
 
 
 @pytest.fixture(scope="module")
@@ -204,3 +214,51 @@ def test_commands_name_files_that_there_are_and_checkpoints_that_there_will_be(c
 def test_links_to_folders_of_the_repository():
     for path in re.findall(r"`((?:configs|demo|tools)/[\w/.-]+)`", PAGE):
         assert (ROOT / path).exists(), path
+
+
+def each_page(function: Callable[..., None]) -> Callable[..., None]:
+    """Runs a test for every page of the repository."""
+    return pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)(function)
+
+
+@each_page
+def test_links_and_pictures_lead_to_files(page: Path) -> None:
+    text = page.read_text()
+    targets = re.findall(r"\]\(([^)]+)\)", text) + re.findall(r'src="([^"]+)"', text)
+    for target in targets:
+        if "://" not in target:
+            assert (page.parent / target.partition("#")[0]).exists(), target
+
+
+@each_page
+def test_commands_are_those_that_there_are(page: Path) -> None:
+    for block in re.findall(r"```bash\n(.*?)```", page.read_text(), re.DOTALL):
+        for name in re.findall(r"(?<![\w./-])(?:\.venv/bin/)?mmswinv2 (\S+)", block):
+            assert name in COMMANDS, name
+
+
+def module_names(text: str) -> set[str]:
+    """What stands in backticks and begins with a room of the package, such as ``layers.windows.map_windows``."""
+    return {name for name in re.findall(r"`([a-z_]\w*(?:\.[A-Za-z_]\w*)*)`", text) if name.split(".")[0] in ROOMS}
+
+
+@each_page
+def test_modules_and_functions_exist(page: Path) -> None:
+    for name in module_names(page.read_text()):
+        pkgutil.resolve_name(f"mmswinv2.{name}")
+
+
+def test_architecture_names_every_room_and_enough_of_what_is_in_them() -> None:
+    """So that the test above has something to look at."""
+    page = (ROOT / "docs/architecture.md").read_text()
+    first_cells = re.findall(r"^\| `(\w+)/?` \|", page, re.MULTILINE)
+    assert sorted(first_cells) == sorted(name for name in ROOMS if name != "__main__")
+    assert len([name for name in module_names(page) if name.count(".") >= 2]) > 40
+
+
+def test_changelog_says_where_names_are_now() -> None:
+    rows = re.findall(r"^\| `mmswinv2\..* \| (`mmswinv2\..*`) \|$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    names = re.findall(r"`([\w.]+)`", " ".join(rows))
+    assert len(names) > 30
+    for name in names:
+        pkgutil.resolve_name(name)

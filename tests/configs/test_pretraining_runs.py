@@ -150,9 +150,9 @@ def metric(key: str, printed: str) -> float:
 
 
 def page_command(part: str) -> str:
-    """The page's command that has ``part`` in it, as it runs here: without a GPU, and after one epoch."""
-    (command,) = re.findall(rf"\.venv/bin/python (tools/.*{re.escape(part)}.*)$", PAGE, re.MULTILINE)
-    command = re.sub(r"(?<!\S)(?=tools/|configs/)", f"{ROOT}/", command.replace(" --amp", ""))
+    """The page's command that has ``part`` in it, as it runs here: by its front, without a GPU, and after one epoch."""
+    ((name, rest),) = re.findall(rf"\.venv/bin/mmswinv2 (\w+) (.*{re.escape(part)}.*)$", PAGE, re.MULTILINE)
+    command = re.sub(r"(?<!\S)(?=tools/|configs/)", f"{ROOT}/", f"tools/{name}.py {rest}".replace(" --amp", ""))
     return re.sub(r"epoch_\d+\.pth", "epoch_1.pth", command)
 
 
