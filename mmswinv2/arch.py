@@ -1,6 +1,6 @@
 """The settings of Swin Transformer V2: sizes, tiny to giant (paper section 3.5), windows, rates and keywords."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any, NamedTuple
@@ -119,7 +119,9 @@ WindowSize = int | tuple[int, int]
 FORMS = "an int, a pair (h, w), or one int or pair per stage"
 
 
-def per_stage_windows(name: str, value: WindowSize | list | tuple, num_stages: int) -> tuple[tuple[int, int], ...]:
+def per_stage_windows(
+    name: str, value: WindowSize | Sequence[WindowSize], num_stages: int
+) -> tuple[tuple[int, int], ...]:
     """Window (h, w) in tokens of every stage.
 
     Args:

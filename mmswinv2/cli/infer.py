@@ -67,7 +67,7 @@ def find_images(path: Path) -> dict[Path, Path]:
         return {Path(path.stem): path}
     if not path.exists():
         raise ConfigError(f"There is no image or folder {path.resolve()}")
-    images = {}
+    images: dict[Path, Path] = {}
     for file in sorted(file for file in path.rglob("*") if file.suffix.lower() in DECODED_SUFFIXES):
         name = file.relative_to(path).with_suffix("")
         if name in images:

@@ -102,7 +102,7 @@ def check_whole(checkpoint: BackboneCheckpoint) -> None:
 
 def model_settings(checkpoint: BackboneCheckpoint) -> dict[str, Any]:
     """What the backbone's config must say beside arch and windows; its input as far as the patch embedding tells it."""
-    settings = {"out_indices": tuple(range(len(checkpoint.arch.depths)))}
+    settings: dict[str, Any] = {"out_indices": tuple(range(len(checkpoint.arch.depths)))}
     patches = checkpoint.weights.state.get("patch_embed.proj.weight")
     if patches is not None and patches.dim() == 4:
         settings |= {"in_channels": patches.size(1), "patch_size": patches.size(2)}

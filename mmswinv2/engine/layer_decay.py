@@ -130,7 +130,7 @@ def _without_decay(model: nn.Module) -> Iterator[str]:
         yield from (prefix + name for name, _ in part.named_parameters() if not keywords.isdisjoint(name.split(".")))
 
 
-def _outermost(module: nn.Module, method: str, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+def _outermost(module: nn.Module, method: str, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Pairs of (prefix of its names, part) of the outermost parts of a model that have ``method``."""
     if callable(getattr(module, method, None)):
         yield prefix, module

@@ -62,7 +62,7 @@ class SwinTransformerV2(BaseModule):
         drop_path_rate: float = 0.2,
         frozen_stages: int = -1,
         with_cp: bool = False,
-        init_cfg: dict | list | None = None,
+        init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
         **unknown: object,
     ) -> None:
         reject_keywords(unknown, [name for name in signature(type(self)).parameters if name != "unknown"])
@@ -158,7 +158,7 @@ class SwinTransformerV2(BaseModule):
             stage = self.layers[index]
             x = stage(x, self.pretrained_window_sizes[index])
             if index in self.out_indices:
-                norm = getattr(self, f"norm{index}")
+                norm: nn.Module = getattr(self, f"norm{index}")
                 outputs.append(norm(x).permute(0, 3, 1, 2).contiguous())
             if index < self.out_indices[-1]:
                 x = stage.downsample(x)
@@ -229,7 +229,9 @@ class SwinTransformerV2(BaseModule):
             )
 
 
-def _settle_pretrained_windows(backbone: SwinTransformerV2, state_dict: dict, prefix: str, *unused: object) -> None:
+def _settle_pretrained_windows(
+    backbone: SwinTransformerV2, state_dict: dict[str, Any], prefix: str, *unused: object
+) -> None:
     """Before a load: which pretrained windows hold, the constructor's or the file's."""
     key = f"{prefix}pretrained_window_sizes"
     if key in state_dict:

@@ -86,7 +86,7 @@ class ImageClassifier(BaseModel):
         num_classes: int,
         label_smoothing: float = 0.0,
         data_preprocessor: dict[str, Any] | None = None,
-        init_cfg: dict | None = None,
+        init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         if type(num_classes) is not int or num_classes < 1:

@@ -88,7 +88,7 @@ class SimMIM(BaseModel):
         backbone: dict[str, Any],
         target_window: int | None = 47,
         data_preprocessor: dict[str, Any] | None = None,
-        init_cfg: dict | None = None,
+        init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.backbone = build_for_last_stage(backbone, "SimMIM")
