@@ -5,7 +5,7 @@ This module is imported with the package, so at its top it imports neither torch
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
@@ -74,6 +74,30 @@ class _ConfigUtilsLoader(Loader):
     def exec_module(self, module: ModuleType) -> None:
         self.loader.exec_module(module)
         name_config_packages(module)
+
+
+def inner_datasets(dataset: Any) -> list[tuple[str, Any]]:
+    """Pairs of (key, data set) of what a wrapper, such as RepeatDataset or ConcatDataset, holds; else none.
+
+    Args:
+        dataset: A data set, or its config.
+    """
+
+    def held(key: str) -> Any:
+        return dataset.get(key) if isinstance(dataset, dict) else getattr(dataset, key, None)
+
+    if held("datasets") is not None:
+        return [(f"datasets.{index}", inner) for index, inner in enumerate(held("datasets"))]
+    return [] if held("dataset") is None else [("dataset", held("dataset"))]
+
+
+def innermost_datasets(key: str, dataset: Any) -> Iterator[tuple[str, Any]]:
+    """Pairs of (config key, data set) of the data sets inside all wrappers; arguments as above, ``key`` its own."""
+    inner = inner_datasets(dataset)
+    for name, one in inner:
+        yield from innermost_datasets(f"{key}.{name}", one)
+    if not inner:
+        yield key, dataset
 
 
 def is_recorded(module: "nn.Module") -> bool:

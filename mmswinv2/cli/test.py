@@ -7,6 +7,7 @@ from copy import deepcopy
 from mmengine.config import Config, ConfigDict
 
 from ..errors import ConfigError
+from ..preflight import leaf_datasets
 from .runs import (
     add_config_arguments,
     add_run_arguments,
@@ -72,6 +73,7 @@ def enable_visualization(cfg: Config, args: argparse.Namespace) -> None:
 
 def enable_tta(cfg: Config) -> None:
     """Puts the model under the config's ``tta_model`` and the data under its ``tta_pipeline``."""
+    datasets = [dataset for _, dataset in leaf_datasets(cfg, ("test_dataloader",))]
     if cfg.get("default_scope") == "mmdet":
         if cfg.model.get("roi_head", {}).get("mask_head"):
             raise ConfigError(
@@ -79,12 +81,13 @@ def enable_tta(cfg: Config) -> None:
                 "--cfg-options model.roi_head.mask_head=None test_evaluator.metric=bbox"
             )
         cfg.setdefault("tta_model", default_det_tta_model())
-        cfg.setdefault("tta_pipeline", default_det_tta_pipeline(innermost(cfg.test_dataloader.dataset)))
+        cfg.setdefault("tta_pipeline", default_det_tta_pipeline(datasets[0]))
     for name in ("tta_model", "tta_pipeline"):
         if name not in cfg:
             raise ConfigError(f"--tta needs {name} in the config")
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
-    innermost(cfg.test_dataloader.dataset).pipeline = cfg.tta_pipeline
+    for dataset in datasets:
+        dataset.pipeline = cfg.tta_pipeline
 
 
 def default_det_tta_model() -> ConfigDict:
@@ -100,13 +103,6 @@ def default_det_tta_pipeline(dataset: ConfigDict) -> list[dict]:
         [dict(type="PackDetInputs", meta_keys=meta_keys)],
     ]
     return [*deepcopy(dataset.pipeline[:-1]), dict(type="TestTimeAug", transforms=views)]
-
-
-def innermost(dataset: ConfigDict) -> ConfigDict:
-    """The data set inside its wrappers."""
-    while "dataset" in dataset:
-        dataset = dataset.dataset
-    return dataset
 
 
 def enable_dump(cfg: Config, out: str) -> None:

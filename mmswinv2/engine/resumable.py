@@ -20,7 +20,7 @@ from torch.utils.data import Sampler
 from ..datasets.seeds import ORDER, PROCESS, SAMPLE, mixed_seed, seed_process
 from ..errors import ConfigError
 from ..registry import DATA_SAMPLERS, LOOPS
-from ..upstream import choose_val_interval, count_epoch
+from ..upstream import choose_val_interval, count_epoch, inner_datasets
 
 
 class SeededIndex(int):
@@ -64,7 +64,7 @@ def keep_seeds(dataset: Any) -> None:
     if isinstance(dataset, ClassBalancedDataset):
         dataset.full_init()
         dataset.repeat_indices = SeedKeepingList(dataset.repeat_indices)
-    for inner in (*getattr(dataset, "datasets", ()), *filter(None, [getattr(dataset, "dataset", None)])):
+    for _, inner in inner_datasets(dataset):
         keep_seeds(inner)
 
 

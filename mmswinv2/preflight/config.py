@@ -13,7 +13,7 @@ from mmengine.registry import DATASETS
 from mmengine.utils import is_abs
 
 from ..errors import ConfigError
-from ..upstream import lists_a_folder
+from ..upstream import innermost_datasets, lists_a_folder
 
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 
@@ -23,17 +23,7 @@ def leaf_datasets(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> Iterator[t
     for loader in loaders:
         dataset = (cfg.get(loader) or {}).get("dataset")
         if isinstance(dataset, dict):
-            yield from _leaves(f"{loader}.dataset", dataset)
-
-
-def _leaves(key: str, dataset: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
-    if "datasets" in dataset:
-        for index, part in enumerate(dataset["datasets"]):
-            yield from _leaves(f"{key}.datasets.{index}", part)
-    elif "dataset" in dataset:
-        yield from _leaves(f"{key}.dataset", dataset["dataset"])
-    else:
-        yield key, dataset
+            yield from innermost_datasets(f"{loader}.dataset", dataset)
 
 
 def dataset_class(dataset: ConfigDict, scope: str | None) -> type:

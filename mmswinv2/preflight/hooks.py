@@ -22,6 +22,7 @@ from ..errors import CheckpointError, DataError, list_faults, list_some
 from ..models.backbone import SwinTransformerV2, backbones_in, unwrapped
 from ..models.classifier import ImageClassifier
 from ..registry import HOOKS
+from ..upstream import innermost_datasets
 from .files import (
     MAX_DECODED,
     MAX_READ,
@@ -75,7 +76,7 @@ class DataCheckHook(Hook):
         self._checked.append(config)
         if dataset is None:
             dataset = DATASETS.build(runner.cfg[loader]["dataset"])
-        for key, leaf in built_leaves(f"{loader}.dataset", dataset):
+        for key, leaf in innermost_datasets(f"{loader}.dataset", dataset):
             if not isinstance(leaf, BaseDataset):
                 runner.logger.warning(
                     f"{key}: {type(leaf).__name__} is no BaseDataset of MMEngine, its data is not checked"
@@ -93,16 +94,6 @@ class DataCheckHook(Hook):
             self._training.append(dataset)
         for training in self._training:
             check_same_classes(training, dataset, key)
-
-
-def built_leaves(key: str, dataset: BaseDataset) -> list[tuple[str, BaseDataset]]:
-    """Pairs of (config key, data set) with wrappers looked into."""
-    if hasattr(dataset, "datasets"):
-        parts = enumerate(dataset.datasets)
-        return [leaf for index, part in parts for leaf in built_leaves(f"{key}.datasets.{index}", part)]
-    if hasattr(dataset, "dataset"):
-        return built_leaves(f"{key}.dataset", dataset.dataset)
-    return [(key, dataset)]
 
 
 def check_files(dataset: BaseDataset, key: str) -> str:
