@@ -1,17 +1,15 @@
 #!/usr/bin/env bash
-# Trains on several GPUs: tools/dist_train.sh CONFIG GPUS [options of tools/train.py]
+# Trains on several GPUs: tools/dist_train.sh CONFIG GPUS [options of mmswinv2 train]
 # Several machines: NNODES=2 NODE_RANK=0 MASTER_ADDR=10.0.0.1 on each, NODE_RANK its number.
 set -euo pipefail
-[ $# -ge 2 ] || { echo "usage: $0 CONFIG GPUS [options of tools/train.py]" >&2; exit 2; }
+[ $# -ge 2 ] || { echo "usage: $0 CONFIG GPUS [options of mmswinv2 train]" >&2; exit 2; }
 CONFIG=$1
 GPUS=$2
-TOOLS=$(dirname "$0")
 
-export PYTHONPATH="$TOOLS/..${PYTHONPATH:+:$PYTHONPATH}"
 exec "${PYTHON:-python}" -m torch.distributed.run \
     --nnodes="${NNODES:-1}" \
     --node_rank="${NODE_RANK:-0}" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" \
     --master_port="${PORT:-29500}" \
     --nproc_per_node="$GPUS" \
-    "$TOOLS/train.py" "$CONFIG" --launcher pytorch "${@:3}"
+    -m mmswinv2 train "$CONFIG" --launcher pytorch "${@:3}"

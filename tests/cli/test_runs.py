@@ -133,7 +133,7 @@ def test_detection_tta_defaults(resumed: tuple[str, Path, Path]) -> None:
 
 @pytest.mark.full
 def test_dist_train_passes_its_options_on(tmp_path: Path) -> None:
-    """tools/dist_train.sh starts tools/train.py under torchrun, options with blanks intact."""
+    """tools/dist_train.sh starts `mmswinv2 train` under torchrun, options with blanks intact."""
     script = ["bash", str(ROOT / "tools/dist_train.sh"), str(TINY["upernet"]), "1", "--work-dir", str(tmp_path / "a b")]
     result = subprocess.run(
         script,
