@@ -18,52 +18,83 @@ if TYPE_CHECKING:
     from torch import nn
 
 COMPILED_OPS = "mmcv._ext"  # the module of mmcv's compiled operators
-CONFIG_UTILS = "mmengine.config.utils"
+CONFIG_MODULE = "mmengine.config.config"
 
 
-def name_config_packages(config_utils: ModuleType) -> None:
+def amend_config_names(config_module: ModuleType) -> None:
     """Lets ``_base_ = 'mmswinv2::...'`` and ``'mmseg::...'`` resolve, and MMEngine's hub and inferencers with them.
+
+    Args:
+        config_module: The module ``mmengine.config.config``.
+    """
+    from mmengine.config.utils import MODULE2PACKAGE
+
+    name_packages(MODULE2PACKAGE)
+    leave_own_scope_out(config_module.Config)
+
+
+def name_packages(packages: dict[str, str]) -> None:
+    """Names this package, and MMSegmentation where it is another distribution than upstream's.
 
     MMEngine looks the part before ``::`` up in a table of distributions. It does not know this package, and of mmseg it
     knows upstream's distribution alone: beside another one it says that mmseg is not installed, and its hub installs
-    upstream's over it. For a name that is no distribution it takes the importable package.
+    upstream's over it. For a name that is no distribution it takes the folder of the module with this name. Here that
+    is this module: by the distribution's name MMEngine 0.10.7 does not find an editable installation.
 
     Args:
-        config_utils: The module ``mmengine.config.utils``.
+        packages: MMEngine's table, from names of modules to names of distributions.
     """
     from importlib.metadata import PackageNotFoundError, distribution
 
-    config_utils.MODULE2PACKAGE.setdefault("mmswinv2", "mmswinv2")
+    packages.setdefault("mmswinv2", __name__)
     try:
-        distribution(config_utils.MODULE2PACKAGE["mmseg"])
+        distribution(packages["mmseg"])
     except PackageNotFoundError:
         if find_spec("mmseg") is not None:
-            config_utils.MODULE2PACKAGE["mmseg"] = "mmseg"
+            packages["mmseg"] = "mmseg"
+
+
+def leave_own_scope_out(config: Any) -> None:
+    """Lets a config inherit ``mmswinv2::...`` as it would the recipe's file.
+
+    MMEngine writes the part before ``::`` as scope into every dict with a type that the base has. But the types of a
+    recipe are those of its ``default_scope``, which the config inherits: MMDetection's or MMSegmentation's.
+
+    Args:
+        config: The class ``mmengine.config.Config``.
+    """
+    resolve = config._get_cfg_path
+
+    def resolve_without_own_scope(cfg_path: str, filename: str) -> tuple[str, str | None]:
+        path, scope = resolve(cfg_path, filename)
+        return path, None if scope == "mmswinv2" else scope
+
+    config._get_cfg_path = staticmethod(resolve_without_own_scope)
 
 
 def when_mmengine_is_imported() -> None:
-    """Has :func:`name_config_packages` run once MMEngine is there: now, or at its import, which is not made sooner."""
-    if CONFIG_UTILS in sys.modules:
-        name_config_packages(sys.modules[CONFIG_UTILS])
-    elif not any(isinstance(finder, _ConfigUtilsFinder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _ConfigUtilsFinder())
+    """Has :func:`amend_config_names` run once MMEngine is there: now, or at its import, which is not made sooner."""
+    if CONFIG_MODULE in sys.modules:
+        amend_config_names(sys.modules[CONFIG_MODULE])
+    elif not any(isinstance(finder, _ConfigFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _ConfigFinder())
 
 
-class _ConfigUtilsFinder(MetaPathFinder):
-    """Finds ``mmengine.config.utils`` where it is, and has :func:`name_config_packages` run after its import."""
+class _ConfigFinder(MetaPathFinder):
+    """Finds ``mmengine.config.config`` where it is, and has :func:`amend_config_names` run after its import."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(name, path) if name == CONFIG_UTILS else None
+        spec = PathFinder.find_spec(name, path) if name == CONFIG_MODULE else None
         if spec is not None and spec.loader is not None:
             sys.meta_path.remove(self)
-            spec.loader = _ConfigUtilsLoader(spec.loader)
+            spec.loader = _ConfigLoader(spec.loader)
         return spec
 
 
-class _ConfigUtilsLoader(Loader):
-    """The loader of ``mmengine.config.utils``, with one more step."""
+class _ConfigLoader(Loader):
+    """The loader of ``mmengine.config.config``, with one more step."""
 
     def __init__(self, loader: Loader) -> None:
         self.loader = loader
@@ -73,7 +104,7 @@ class _ConfigUtilsLoader(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         self.loader.exec_module(module)
-        name_config_packages(module)
+        amend_config_names(module)
 
 
 def inner_datasets(dataset: Any) -> list[tuple[str, Any]]:

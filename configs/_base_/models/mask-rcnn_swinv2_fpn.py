@@ -6,6 +6,7 @@ fpn_strides = [4, 8, 16, 32]
 
 model = dict(
     type="MaskRCNN",
+    _scope_="mmdet",  # whose types these are, whatever scope the model is built in
     data_preprocessor=dict(
         type="DetDataPreprocessor",
         mean=[123.675, 116.28, 103.53],

@@ -10,6 +10,7 @@ stride = tuple(side * 2 // 3 for side in crop_size)  # 341
 
 model = dict(
     type="EncoderDecoder",
+    _scope_="mmseg",  # whose types these are, whatever scope the model is built in
     data_preprocessor=dict(
         type="SegDataPreProcessor",
         mean=[123.675, 116.28, 103.53],
