@@ -95,7 +95,7 @@ def test_other_packages_keep_their_scope(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("distribution", "stays"), [("mmswinv2", "mmswinv2"), ("no-such-distribution", "mmseg")], ids=["there", "absent"]
+    ("distribution", "stays"), [("torch", "torch"), ("no-such-distribution", "mmseg")], ids=["there", "absent"]
 )
 def test_a_distribution_that_is_there_keeps_its_name(distribution: str, stays: str) -> None:
     """MODULE2PACKAGE: beside upstream's own packages MMEngine's entry for mmseg is left as it is."""

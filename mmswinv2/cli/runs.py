@@ -3,6 +3,7 @@
 import argparse
 import os
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
@@ -51,7 +52,7 @@ def load_config(path: str, cfg_options: dict | None = None) -> Config:
     if not in_package and not os.path.isfile(path):
         raise ConfigError(f"There is no config file {os.path.abspath(path)}")
     try:
-        cfg = get_config(path) if in_package else Config.fromfile(path)
+        cfg = read_from_package(path) if in_package else Config.fromfile(path)
     except Exception as error:  # a config is Python of the user's own, it raises anything
         raise ConfigError(f"The config {path} cannot be read: {type(error).__name__}: {error}") from error
     try:
@@ -59,6 +60,18 @@ def load_config(path: str, cfg_options: dict | None = None) -> Config:
     except (KeyError, TypeError, IndexError) as error:
         raise ConfigError(f"--cfg-options do not fit the config {path}: {error}") from error
     return cfg
+
+
+def read_from_package(name: str) -> Config:
+    """Reads ``PACKAGE::FOLDER/NAME.py``; MMEngine's hub would install a package that is missing, without asking.
+
+    Raises:
+        ModuleNotFoundError: The package is not installed.
+    """
+    package = name.partition("::")[0]
+    if find_spec(package) is None:
+        raise ModuleNotFoundError(f"the package {package} is not installed")
+    return get_config(name)
 
 
 def run_config(args: argparse.Namespace) -> Config:

@@ -46,6 +46,16 @@ def refusal(tool: str, *arguments: object, monkeypatch: pytest.MonkeyPatch, caps
 CASES = {
     "no such config": ("train.py", ["typo.py"], "There is no config file {cwd}/typo.py"),
     "config with a syntax error": ("train.py", ["broken.py"], "The config broken.py cannot be read: SyntaxError"),
+    "no such recipe": (
+        "train.py",
+        ["mmswinv2::mask_rcnn/typo.py"],
+        "The config mmswinv2::mask_rcnn/typo.py cannot be read: FileNotFoundError",
+    ),
+    "config of a package that is not installed": (  # which MMEngine's hub would install
+        "train.py",
+        ["mmpose::body/typo.py"],
+        "The config mmpose::body/typo.py cannot be read: ModuleNotFoundError: the package mmpose is not installed",
+    ),
     "config without a model": ("train.py", ["part.py"], "The config has no model"),
     "option that does not fit": (
         "train.py",
