@@ -1,5 +1,7 @@
 """Named and custom sizes: what is accepted, and that a wrong one is refused with a word that helps."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from mmdet.registry import MODELS
@@ -20,7 +22,7 @@ PAPER = {
 }
 
 
-def test_named_archs_are_the_papers():
+def test_named_archs_are_the_papers() -> None:
     assert {name: (arch.embed_dims, arch.depths) for name, arch in ARCHS.items()} == PAPER
     for arch in ARCHS.values():
         assert [dims // heads for dims, heads in zip(arch.stage_dims, arch.num_heads, strict=True)] == [32] * 4
@@ -28,12 +30,12 @@ def test_named_archs_are_the_papers():
 
 
 @pytest.mark.parametrize("name", ARCHS)
-def test_a_name_gives_the_arch(name):
+def test_a_name_gives_the_arch(name: str) -> None:
     assert parse_arch(name) is ARCHS[name]
 
 
 @pytest.mark.parametrize("build", [dict, MODELS.build], ids=["dict", "registry"])
-def test_custom_arch(build):
+def test_custom_arch(build: Callable) -> None:
     """Lists as a config has them; the registry passes a ConfigDict on."""
     if build is dict:
         assert parse_arch(dict(SMALL)) == Arch(8, (1, 2), (1, 2), None)
@@ -56,18 +58,18 @@ def test_custom_arch(build):
         ("swinv2_tiny", "tiny"),
     ],
 )
-def test_unknown_name_suggests_the_nearest(name, nearest):
+def test_unknown_name_suggests_the_nearest(name: str, nearest: str) -> None:
     with pytest.raises(ValueError, match=f"unknown arch '{name}'.*tiny, small, base.*did you mean '{nearest}'"):
         SwinTransformerV2(arch=name)
 
 
-def test_a_name_like_no_other_gets_the_list_alone():
+def test_a_name_like_no_other_gets_the_list_alone() -> None:
     with pytest.raises(ValueError, match=r"choose one of tiny, small, base, large, huge, giant or pass a dict$"):
         SwinTransformerV2(arch="resnet50")
 
 
 @pytest.mark.parametrize("arch", [None, 96, True, ["tiny"], 1.5])
-def test_neither_name_nor_dict(arch):
+def test_neither_name_nor_dict(arch: object) -> None:
     with pytest.raises(TypeError, match=r"arch must be one of tiny, .* or a dict, got"):
         SwinTransformerV2(arch=arch)
 
@@ -96,18 +98,18 @@ def test_neither_name_nor_dict(arch):
     ],
     ids=str,
 )
-def test_wrong_custom_arch(change, message):
+def test_wrong_custom_arch(change: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SwinTransformerV2(arch=dict(SMALL, **change), out_indices=(0, 1))
 
 
 @pytest.mark.parametrize("missing", SMALL)
-def test_missing_key(missing):
+def test_missing_key(missing: str) -> None:
     arch = {key: value for key, value in SMALL.items() if key != missing}
     with pytest.raises(ValueError, match=r"arch must have the keys \['depths', 'embed_dims', 'num_heads'\]"):
         SwinTransformerV2(arch=arch)
 
 
-def test_the_message_comes_through_the_registry():
+def test_the_message_comes_through_the_registry() -> None:
     with pytest.raises(ValueError, match=r"unknown arch 'tinny'.*did you mean 'tiny'"):
         MODELS.build(dict(type="mmswinv2.SwinTransformerV2", arch="tinny"))

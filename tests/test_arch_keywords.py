@@ -39,24 +39,24 @@ V1_FORMS = {
 
 
 @pytest.mark.parametrize("keyword", V1_FORMS)
-def test_v1_keyword_names_the_v2_form(keyword):
+def test_v1_keyword_names_the_v2_form(keyword: str) -> None:
     message = rf"(?s)SwinTransformerV2 has no such keyword:\n  {keyword}: .*{V1_FORMS[keyword]}.*_delete_=True"
     with pytest.raises(TypeError, match=message):
         SwinTransformerV2(**{keyword: None})
 
 
 @pytest.mark.parametrize("v1", [mmdet.models.SwinTransformer, mmseg.models.SwinTransformer], ids=["mmdet", "mmseg"])
-def test_no_v1_keyword_is_left_unexplained(v1):
+def test_no_v1_keyword_is_left_unexplained(v1: type) -> None:
     foreign = set(signature(v1).parameters) - OWN - {"self"}
     assert foreign  # else the comparison below says nothing
     assert foreign <= set(FOREIGN_KEYWORDS)
 
 
-def test_no_own_keyword_counts_as_foreign():
+def test_no_own_keyword_counts_as_foreign() -> None:
     assert not OWN & set(FOREIGN_KEYWORDS)
 
 
-def test_stock_v1_backbone_with_only_the_type_changed():
+def test_stock_v1_backbone_with_only_the_type_changed() -> None:
     """What a first try at the swap looks like: one error that goes through all its keywords."""
     stock = Path(mmdet.__file__).parent / ".mim/configs/swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py"
     backbone = Config.fromfile(stock).model.backbone
@@ -70,7 +70,7 @@ def test_stock_v1_backbone_with_only_the_type_changed():
     assert "_delete_=True" in lines[-1]
 
 
-def test_inheriting_config_that_replaces_the_backbone(tmp_path):
+def test_inheriting_config_that_replaces_the_backbone(tmp_path: Path) -> None:
     """What the message advises works: `_delete_=True` leaves none of the V1 keywords behind."""
     stock = Path(mmdet.__file__).parent / ".mim/configs/swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py"
     child = tmp_path / "child.py"
@@ -94,57 +94,57 @@ def test_inheriting_config_that_replaces_the_backbone(tmp_path):
         ("in_channel", "in_channels"),
     ],
 )
-def test_typing_error_suggests_the_nearest(keyword, nearest):
+def test_typing_error_suggests_the_nearest(keyword: str, nearest: str) -> None:
     with pytest.raises(TypeError, match=f"{keyword}: did you mean '{nearest}'\\?$"):
         SwinTransformerV2(**{keyword: 1})
 
 
-def test_keyword_like_no_other_gets_the_list():
+def test_keyword_like_no_other_gets_the_list() -> None:
     with pytest.raises(TypeError, match=r"xyz: choose from arch, in_channels, .*init_cfg$"):
         SwinTransformerV2(xyz=1)
 
 
-def test_every_unknown_keyword_gets_its_line():
+def test_every_unknown_keyword_gets_its_line() -> None:
     with pytest.raises(
         TypeError, match=r"(?s)\n  depths: .*\n  out_index: did you mean 'out_indices'.*\n  zzz: choose"
     ):
         SwinTransformerV2(depths=[2], out_index=1, zzz=2)
 
 
-def test_nothing_unknown_nothing_raised():
+def test_nothing_unknown_nothing_raised() -> None:
     assert reject_keywords([], OWN) is None
 
 
 @pytest.mark.parametrize(
     "out_indices", [(), [], None, 2, "01", (0, 3), (-1, 0), (0, 1.0), ("0",), {0, 1}, (False, True)], ids=str
 )
-def test_out_indices_that_are_no_stages(out_indices):
+def test_out_indices_that_are_no_stages(out_indices: object) -> None:
     with pytest.raises(ValueError, match="out_indices must be stages from 0 to 2, at least one, got"):
         SwinTransformerV2(**{**SMALL, "out_indices": out_indices})
 
 
 @pytest.mark.parametrize("out_indices", [(1, 1), (0, 1, 1), (2, 1), (1, 0, 2)], ids=str)
-def test_out_indices_repeated_or_out_of_order(out_indices):
+def test_out_indices_repeated_or_out_of_order(out_indices: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="out_indices must ascend without repetition, got"):
         MODELS.build(dict(type="mmswinv2.SwinTransformerV2", **{**SMALL, "out_indices": out_indices}))
 
 
 @pytest.mark.parametrize("key", ["in_channels", "patch_size"])
 @pytest.mark.parametrize("value", [0, -3, 4.0, True, "4", None, (4, 4)], ids=str)
-def test_counts_are_positive_integers(key, value):
+def test_counts_are_positive_integers(key: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"{key} must be a positive integer, got"):
         SwinTransformerV2(**SMALL, **{key: value})
 
 
 @pytest.mark.parametrize("key", ["drop_rate", "attn_drop_rate", "drop_path_rate"])
 @pytest.mark.parametrize("value", [-0.1, 1, 1.0, 20, float("nan")], ids=str)
-def test_rates_lie_in_0_to_1(key, value):
+def test_rates_lie_in_0_to_1(key: str, value: object) -> None:
     with pytest.raises(ValueError, match=rf"{key} must lie in \[0, 1\), got"):
         SwinTransformerV2(**SMALL, **{key: value})
 
 
 @pytest.mark.parametrize("frozen_stages", [-2, 4, 1.0, "1", None, (0,), True], ids=str)
-def test_frozen_stages_out_of_range(frozen_stages):
+def test_frozen_stages_out_of_range(frozen_stages: object) -> None:
     with pytest.raises(ValueError, match="frozen_stages must be an integer from -1 to 3, got"):
         SwinTransformerV2(**SMALL, frozen_stages=frozen_stages)
 

@@ -26,35 +26,35 @@ KEYS = ["window_size", "pretrained_window_sizes"]
     ],
     ids=str,
 )
-def test_forms_of_a_window(value, windows):
+def test_forms_of_a_window(value: int | list | tuple, windows: list[tuple[int, int]]) -> None:
     assert list(per_stage_windows("window_size", value, 4)) == windows
 
 
-def test_two_ints_are_height_and_width_also_with_two_stages():
+def test_two_ints_are_height_and_width_also_with_two_stages() -> None:
     """The ambiguous case: per stage would be another model without a word."""
     model = SwinTransformerV2(**TWO_STAGES, window_size=[4, 6])
     assert model.window_sizes == ((4, 6), (4, 6))
     assert model.pretrained_window_sizes.tolist() == [[4, 6], [4, 6]]
 
 
-def test_two_stages_per_stage_are_written_as_pairs():
+def test_two_stages_per_stage_are_written_as_pairs() -> None:
     model = SwinTransformerV2(**TWO_STAGES, window_size=[[4, 4], [6, 6]], pretrained_window_sizes=[(4, 4), 8])
     assert model.window_sizes == ((4, 4), (6, 6))
     assert model.pretrained_window_sizes.tolist() == [[4, 4], [8, 8]]
 
 
-def test_one_stage():
+def test_one_stage() -> None:
     assert per_stage_windows("window_size", [8], 1) == ((8, 8),)
     assert per_stage_windows("window_size", [8, 4], 1) == ((8, 4),)
 
 
 @given(st.lists(st.integers(1, 64) | st.tuples(st.integers(1, 64), st.integers(1, 64)), min_size=3, max_size=5))
-def test_per_stage_entries_keep_their_order(entries):
+def test_per_stage_entries_keep_their_order(entries: list[int | tuple[int, int]]) -> None:
     windows = per_stage_windows("window_size", entries, len(entries))
     assert list(windows) == [(entry, entry) if isinstance(entry, int) else entry for entry in entries]
 
 
-def test_through_the_registry():
+def test_through_the_registry() -> None:
     """A ConfigDict turns tuples into lists at times; the blocks get what was written."""
     model = MODELS.build(dict(type="mmswinv2.SwinTransformerV2", **TWO_STAGES, window_size=((4, 6), 3)))
     assert [stage.blocks[0].attn.window_size for stage in model.layers] == [(4, 6), (3, 3)]
@@ -72,7 +72,7 @@ def test_through_the_registry():
     ],
     ids=str,
 )
-def test_wrong_form(key, value):
+def test_wrong_form(key: str, value: object) -> None:
     """The message names the config key, the forms there are and what was given."""
     with pytest.raises(
         ValueError, match=rf"{key} must be an int, a pair \(h, w\), or one .* per stage.* at least 1, got"
@@ -80,18 +80,18 @@ def test_wrong_form(key, value):
         SwinTransformerV2(**{key: value})
 
 
-def test_window_size_none_is_refused():
+def test_window_size_none_is_refused() -> None:
     with pytest.raises(ValueError, match=r"window_size must be an int.*got None"):
         SwinTransformerV2(window_size=None)
 
 
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("value", [[8], [8, 8, 8], [8] * 5, [(8, 8), (8, 8)], [(8, 8)] * 5], ids=str)
-def test_wrong_count_of_stages(key, value):
+def test_wrong_count_of_stages(key: str, value: list) -> None:
     with pytest.raises(ValueError, match=f"{key} has {len(value)} entries, the model has 4 stages"):
         SwinTransformerV2(**{key: value})
 
 
-def test_the_message_comes_through_the_registry():
+def test_the_message_comes_through_the_registry() -> None:
     with pytest.raises(ValueError, match="window_size has 3 entries, the model has 4 stages"):
         MODELS.build(dict(type="mmswinv2.SwinTransformerV2", window_size=[8, 8, 8]))

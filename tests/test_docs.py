@@ -24,8 +24,9 @@ import mmswinv2
 from mmswinv2.cli import COMMANDS
 from mmswinv2.datasets import ImageDataset
 from mmswinv2.datasets.listing import write_index
-from tests.datasets.trees import write_classes
-from tests.support import ROOT
+
+from .datasets.trees import write_classes
+from .support import ROOT
 
 PAGE = (ROOT / "docs/data.md").read_text()
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob(".github/*.md")])
@@ -106,18 +107,18 @@ def runs(checkout: Path) -> dict[str, str]:
     return printed
 
 
-def test_own_coco_json_trains_and_is_evaluated(checkout, runs):
+def test_own_coco_json_trains_and_is_evaluated(checkout: Path, runs: dict[str, str]) -> None:
     assert re.search(r"Epoch\(val\).*coco/bbox_mAP: .*coco/segm_mAP: ", runs["nuclei_mask-rcnn"])
     assert (checkout / "work_dirs/nuclei_mask-rcnn/epoch_1.pth").is_file()
 
 
-def test_own_label_maps_train_and_are_evaluated(checkout, runs):
+def test_own_label_maps_train_and_are_evaluated(checkout: Path, runs: dict[str, str]) -> None:
     assert re.search(r"Iter\(val\).*mIoU: ", runs["nuclei_upernet"])
     assert re.search(r"\|\s+histology-nucleus\s+\|", runs["nuclei_upernet"])
     assert (checkout / "work_dirs/nuclei_upernet/iter_2.pth").is_file()
 
 
-def test_classes_are_numbered_in_the_order_of_the_page(checkout, monkeypatch):
+def test_classes_are_numbered_in_the_order_of_the_page(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """MMDetection numbers categories in the file's order, whatever `classes` says."""
     monkeypatch.setenv("COCO_ROOT", str(ROOT / "demo/nuclei"))
     dataset = Config.fromfile(checkout / "configs/nuclei_mask-rcnn.py").val_dataloader.dataset
@@ -129,7 +130,9 @@ def test_classes_are_numbered_in_the_order_of_the_page(checkout, monkeypatch):
 
 
 @pytest.mark.parametrize(("config", "shift"), [("nuclei_upernet", 0), ("nuclei_upernet_from-zero", 1)])
-def test_label_values_as_the_table_says(checkout, tmp_path, monkeypatch, config, shift):
+def test_label_values_as_the_table_says(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str, shift: int
+) -> None:
     """Of the same image: classes 0 to 2, whether the file counts them from 1 or from 0."""
     for folder, suffix in (("train", "jpg"), ("semantic/train", "png")):
         (tmp_path / folder).mkdir(parents=True)
@@ -160,7 +163,9 @@ def test_label_values_as_the_table_says(checkout, tmp_path, monkeypatch, config,
         ("simmim/simmim_swinv2-b-w12_16xb128-800e_in1k-192px.py", "IMAGENET_ROOT", "data/imagenet/"),
     ],
 )
-def test_trees_are_what_the_recipes_read(monkeypatch, recipe, variable, default):
+def test_trees_are_what_the_recipes_read(
+    monkeypatch: pytest.MonkeyPatch, recipe: str, variable: str, default: str
+) -> None:
     monkeypatch.delenv(variable, raising=False)
     cfg = Config.fromfile(ROOT / "configs" / recipe)
     (tree,) = [block for block in blocks("") if re.match(rf"{default} +{variable}\n", block)]
@@ -172,7 +177,9 @@ def test_trees_are_what_the_recipes_read(monkeypatch, recipe, variable, default)
 
 
 @pytest.mark.parametrize("config", ["flowers_list", "flowers_shards"])
-def test_list_file_and_shards_are_read_by_the_page_s_configs(checkout, tmp_path, monkeypatch, config):
+def test_list_file_and_shards_are_read_by_the_page_s_configs(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str
+) -> None:
     """The same images under the same labels as the class folders that both were made of."""
     classes = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
     for split in ("train", "val"):
@@ -198,7 +205,7 @@ def test_list_file_and_shards_are_read_by_the_page_s_configs(checkout, tmp_path,
     assert [Path(entry["img_path"]).name for entry in entries] == [Path(one["img_path"]).name for one in folders]
 
 
-def test_commands_name_files_that_there_are_and_checkpoints_that_there_will_be(checkout):
+def test_commands_name_files_that_there_are_and_checkpoints_that_there_will_be(checkout: Path) -> None:
     """The epoch or iteration of a checkpoint is the recipe's last."""
     for line in "\n".join(blocks("bash")).splitlines():
         for path in re.findall(r"(?:tools|configs|demo)/\S+", line):
@@ -211,7 +218,7 @@ def test_commands_name_files_that_there_are_and_checkpoints_that_there_will_be(c
             assert int(last) == loop.get("max_epochs", loop.get("max_iters"))
 
 
-def test_links_to_folders_of_the_repository():
+def test_links_to_folders_of_the_repository() -> None:
     for path in re.findall(r"`((?:configs|demo|tools)/[\w/.-]+)`", PAGE):
         assert (ROOT / path).exists(), path
 

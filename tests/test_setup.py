@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import ROOT
+from .support import ROOT
 
 # Stands for python3: of a given version, running make's checks for real. Its venv holds another that only takes notes.
 INTERPRETER = """#!/bin/sh
@@ -89,30 +89,30 @@ def assert_refused(checkout: Checkout, message: str, *arguments: str) -> None:
 
 
 @pytest.mark.parametrize("version", ["2.7.18", "3.9.18", "3.14.0"])
-def test_wrong_python_version(checkout, version):
+def test_wrong_python_version(checkout: Checkout, version: str) -> None:
     checkout.interpreter(version)
     message = f"Python 3.10 to 3.13 is needed, python3 is Python {version}: make setup PYTHON=python3.11"
     assert_refused(checkout, message)
 
 
-def test_missing_python(checkout):
+def test_missing_python(checkout: Checkout) -> None:
     message = "Python 3.10 to 3.13 is needed, python3.10 is missing: make setup PYTHON=python3.11"
     assert_refused(checkout, message, "PYTHON=python3.10")
 
 
-def test_missing_venv_module(checkout):
+def test_missing_venv_module(checkout: Checkout) -> None:
     checkout.interpreter("3.11.7", "sys.modules['ensurepip'] = None")
     message = "python3 has no venv module: install it (Debian, Ubuntu: apt install python3-venv)"
     assert_refused(checkout, message)
 
 
-def test_missing_compiler(checkout):
+def test_missing_compiler(checkout: Checkout) -> None:
     (checkout.folder / "bin/g++").unlink()
     message = "A C++ compiler is needed to build mmcv's ops: install g++ (Debian, Ubuntu: apt install g++)"
     assert_refused(checkout, message)
 
 
-def test_missing_headers(checkout):
+def test_missing_headers(checkout: Checkout) -> None:
     """Told now: mmcv's build would stop over them after a download of gigabytes."""
     checkout.interpreter("3.11.7", "sysconfig.get_path = lambda name: '/nowhere'")
     message = (
@@ -122,20 +122,20 @@ def test_missing_headers(checkout):
 
 
 @pytest.mark.parametrize("version", ["3.10.0", "3.11.7", "3.12.1", "3.13.0"])
-def test_goes_through_all_steps_in_order(checkout, version):
+def test_goes_through_all_steps_in_order(checkout: Checkout, version: str) -> None:
     """torch before mmcv, which is built against it; the check of the whole at the end."""
     checkout.interpreter(version)
     assert checkout.steps_of("setup") == STEPS
 
 
-def test_a_finished_setup_is_left_alone(checkout):
+def test_a_finished_setup_is_left_alone(checkout: Checkout) -> None:
     checkout.make("setup")
     assert checkout.steps_of("setup") == []
     assert checkout.make("-q", "setup").returncode == 0
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_goes_on_where_it_was_interrupted(checkout, step):
+def test_goes_on_where_it_was_interrupted(checkout: Checkout, step: str) -> None:
     """Above all without building mmcv a second time."""
     checkout.interrupt_at(step)
     assert checkout.steps_of("setup") == STEPS[: STEPS.index(step) + 1]
@@ -149,7 +149,7 @@ def test_goes_on_where_it_was_interrupted(checkout, step):
     ("changed", "steps"),
     [("setup.py", STEPS[2:]), ("mmswinv2/__init__.py", STEPS[2:]), ("mmswinv2/cli/doctor.py", STEPS[3:])],
 )
-def test_a_changed_file_repeats_only_what_depends_on_it(checkout, changed, steps):
+def test_a_changed_file_repeats_only_what_depends_on_it(checkout: Checkout, changed: str, steps: list[str]) -> None:
     checkout.make("setup")
     later = time.time() + 1  # the clock of files is too coarse to tell moments apart
     os.utime(checkout.folder / changed, (later, later))
@@ -157,13 +157,15 @@ def test_a_changed_file_repeats_only_what_depends_on_it(checkout, changed, steps
 
 
 @pytest.mark.parametrize(("version", "steps"), [("MMCV=9.9.9", STEPS[1:]), ("TORCH=9.9.9", STEPS)])
-def test_another_version_is_installed_and_what_was_built_on_it(checkout, version, steps):
+def test_another_version_is_installed_and_what_was_built_on_it(
+    checkout: Checkout, version: str, steps: list[str]
+) -> None:
     checkout.make("setup")
     assert checkout.steps_of("setup", version) == steps
 
 
 @pytest.mark.parametrize("target", ["demo", "demo-pretrain", "test", "test-full", "lint"])
-def test_every_target_sets_up_first_and_then_does_its_job(checkout, target):
+def test_every_target_sets_up_first_and_then_does_its_job(checkout: Checkout, target: str) -> None:
     """On a fresh machine `make demo` and `make test` are the only commands."""
     fresh = checkout.make("-n", target).stdout
     positions = [fresh.find(step.replace("-e .[onedl,dev]", "-e '.[onedl,dev]'")) for step in STEPS]

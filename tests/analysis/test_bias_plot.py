@@ -37,7 +37,7 @@ def panels(figure: Figure) -> list[list]:
     return [axes[start : start + 4] for start in range(0, len(axes), 4)]
 
 
-def test_maps_hold_the_bias_of_every_pair_of_tokens(model, checkpoint):
+def test_maps_hold_the_bias_of_every_pair_of_tokens(model: SwinTransformerV2, checkpoint: BackboneCheckpoint) -> None:
     """Mean over the heads of the first block, found at the offset of the pair, in a window of any size."""
     for stage, axes in enumerate(panels(plot_position_bias(checkpoint))):
         for window, one in zip(LARGER[stage], axes[:3], strict=True):
@@ -52,7 +52,7 @@ def test_maps_hold_the_bias_of_every_pair_of_tokens(model, checkpoint):
             assert np.ptp(drawn) > 0 or window == (1, 1)
 
 
-def test_axes_are_in_tokens_and_frame_the_trained_range(checkpoint):
+def test_axes_are_in_tokens_and_frame_the_trained_range(checkpoint: BackboneCheckpoint) -> None:
     """The pixel of the offset (0, 0) lies at (0, 0); frame and band end where the pretrained window does."""
     for stage, (own, *larger, profile) in enumerate(panels(plot_position_bias(checkpoint))):
         h, w = WINDOWS[stage]
@@ -68,19 +68,19 @@ def test_axes_are_in_tokens_and_frame_the_trained_range(checkpoint):
         np.testing.assert_allclose(mean.get_ydata(), middle, atol=1e-5)
 
 
-def test_one_scale_of_colours_a_stage(checkpoint):
+def test_one_scale_of_colours_a_stage(checkpoint: BackboneCheckpoint) -> None:
     """Otherwise equal biases would look different at different windows."""
     for own, middle, largest, _ in panels(plot_position_bias(checkpoint)):
         assert own.images[0].get_clim() == middle.images[0].get_clim() == largest.images[0].get_clim()
 
 
-def test_writes_a_png(checkpoint):
+def test_writes_a_png(checkpoint: BackboneCheckpoint) -> None:
     file = BytesIO()
     plot_position_bias(checkpoint).savefig(file, format="png")
     assert file.getvalue().startswith(b"\x89PNG")
 
 
-def test_needs_the_pretrained_windows(checkpoint):
+def test_needs_the_pretrained_windows(checkpoint: BackboneCheckpoint) -> None:
     """A guessed unit would draw another bias."""
     with pytest.raises(CheckpointError, match=r"model\.pth: nothing tells the window"):
         plot_position_bias(dataclasses.replace(checkpoint, windows=None))

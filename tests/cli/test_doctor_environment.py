@@ -49,23 +49,23 @@ def only_fault() -> str:
     return message
 
 
-def test_here_all_is_well():
+def test_here_all_is_well() -> None:
     environment.check_environment()
 
 
-def test_missing_compiled_ops(mmcv_folder):
+def test_missing_compiled_ops(mmcv_folder: Path) -> None:
     fault = only_fault()
     assert fault.startswith("mmcv has no working compiled ops (No module named 'mmcv._ext');")
     assert "pip install --force-reinstall" in fault
     assert "--no-build-isolation onedl-mmcv==" in fault
 
 
-def test_compiled_ops_of_another_torch(mmcv_folder):
+def test_compiled_ops_of_another_torch(mmcv_folder: Path) -> None:
     (mmcv_folder / "_ext.py").write_text("raise ImportError('_ext.so: undefined symbol: _ZN3c10\\nmore')")
     assert "no working compiled ops (_ext.so: undefined symbol: _ZN3c10); with g++" in only_fault()
 
 
-def test_torchvision_of_another_torch(break_torchvision):
+def test_torchvision_of_another_torch(break_torchvision: Callable[[str], None]) -> None:
     break_torchvision("raise RuntimeError('operator torchvision::nms does not exist')")
     assert only_fault() == (
         f"torchvision does not fit torch {torch.__version__} (operator torchvision::nms does not exist); "
@@ -73,13 +73,13 @@ def test_torchvision_of_another_torch(break_torchvision):
     )
 
 
-def test_an_error_without_a_message_is_named_by_its_type(break_torchvision):
+def test_an_error_without_a_message_is_named_by_its_type(break_torchvision: Callable[[str], None]) -> None:
     break_torchvision("raise OSError")
     assert "(OSError)" in only_fault()
 
 
 @pytest.mark.parametrize("version", ["2.14.0", "2.14.1+cu130", "2.20.0a0+git1", "3.0.0"])
-def test_too_new_torch(monkeypatch, mmcv_folder, version):
+def test_too_new_torch(monkeypatch: pytest.MonkeyPatch, mmcv_folder: Path, version: str) -> None:
     """Told alone: mmcv's ops fail with it, and the advice to rebuild them would be wrong."""
     monkeypatch.setattr(torch, "__version__", version)
     assert only_fault() == (
@@ -89,19 +89,19 @@ def test_too_new_torch(monkeypatch, mmcv_folder, version):
 
 
 @pytest.mark.parametrize("version", ["2.6.0", "2.9.1+cpu", "2.13.0+cu130"])
-def test_torch_that_is_not_too_new(monkeypatch, version):
+def test_torch_that_is_not_too_new(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
     monkeypatch.setattr(torch, "__version__", version)
     environment.check_environment()
 
 
 @pytest.mark.parametrize("version", ["2.4.0", "2.5.1+cu124"])
-def test_torch_whose_safe_reader_is_not(monkeypatch, version):
+def test_torch_whose_safe_reader_is_not(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
     monkeypatch.setattr(torch, "__version__", version)
     assert f"torch {version} can be made to run code by a checkpoint (CVE-2025-32434)" in only_fault()
 
 
 @pytest.mark.parametrize("missing", ["mmengine", "mmcv"])
-def test_missing_package(monkeypatch, missing):
+def test_missing_package(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     find_spec = environment.find_spec
     monkeypatch.setattr(environment, "find_spec", lambda name: None if name == missing else find_spec(name))
     assert only_fault() == f"{missing} is not installed: pip install 'mmswinv2[onedl]', or run `make setup`"
@@ -118,12 +118,12 @@ def names(requirements: list[str]) -> set[str]:
     return {re.match(r"[\w-]+", requirement)[0] for requirement in requirements}
 
 
-def test_plain_install_leaves_openmmlab_alone(metadata):
+def test_plain_install_leaves_openmmlab_alone(metadata: Distribution) -> None:
     """Its two lines overwrite each other's files, and a user has one of them already."""
     assert names(metadata.install_requires) == {"torch", "huggingface_hub", "safetensors"}
 
 
-def test_extras_hold_one_line_of_openmmlab_each(metadata):
+def test_extras_hold_one_line_of_openmmlab_each(metadata: Distribution) -> None:
     extras = metadata.extras_require
     assert set(extras) == {"onedl", "openmmlab", "pretraining", "dev"}
     assert names(extras["onedl"]) == {"onedl-mmengine", "onedl-mmcv", "onedl-mmdetection", "onedl-mmsegmentation"}
@@ -134,13 +134,13 @@ def test_extras_hold_one_line_of_openmmlab_each(metadata):
     assert not {name for name in names(extras["dev"]) if name.startswith(("mm", "onedl"))}
 
 
-def test_only_the_package_is_installed(metadata):
+def test_only_the_package_is_installed(metadata: Distribution) -> None:
     """No top-level `tests` or `tools` in somebody's site-packages."""
     assert {package.split(".")[0] for package in metadata.packages} == {"mmswinv2"}
     assert {"mmswinv2.layers", "mmswinv2.models", "mmswinv2.engine"} <= set(metadata.packages)
 
 
-def test_versions_agree_wherever_they_are_written(metadata):
+def test_versions_agree_wherever_they_are_written(metadata: Distribution) -> None:
     """Makefile, extras, torch's upper bound and the mends of error messages."""
     makefile = dict(re.findall(r"^(\w+) := ([\d.]+)$", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert f"onedl-mmcv=={makefile['MMCV']}" in metadata.extras_require["onedl"]

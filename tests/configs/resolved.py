@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from tests.support import ROOT
+from ..support import ROOT
 
 SNAPSHOT = Path(__file__).with_name("resolved.json")
 FOLDER = ROOT / "configs"

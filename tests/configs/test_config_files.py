@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
-from tests.support import ROOT
+from ..support import ROOT
 
 CONFIGS = sorted(path for path in (ROOT / "configs").rglob("*.py") if "_base_" not in path.parts)
 RECIPES = [path for path in CONFIGS if path.parent.name in ("mask_rcnn", "cascade_mask_rcnn", "upernet")]

@@ -9,7 +9,8 @@ from mmengine.fileio import load
 from mmengine.registry import MODELS, DefaultScope
 
 from mmswinv2.arch import ARCHS
-from tests.support import ROOT
+
+from ..support import ROOT
 
 INDEX = load(ROOT / "model-index.yml")
 METAFILES = {path: load(ROOT / path) for path in INDEX["Import"]}

@@ -15,7 +15,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, PARAM_SCHEDULERS, DefaultScope
 from torch import nn
 
-from tests.support import ROOT
+from ..support import ROOT
 
 
 class Official(NamedTuple):

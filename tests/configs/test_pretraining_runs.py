@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from mmswinv2.checkpoint import read_checkpoint
-from tests.support import FIXTURES, ROOT
 
+from ..support import FIXTURES, ROOT
 from .test_pretraining_recipes import CONFIGS, RECIPES
 
 PAGE = (ROOT / "docs/pretraining.md").read_text()

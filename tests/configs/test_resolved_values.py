@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from tests.configs.resolved import config_names, differences, read, resolve
-from tests.support import ROOT
+from ..support import ROOT
+from .resolved import config_names, differences, read, resolve
 
 RENEW = "if that is meant, run python -m tests.configs.resolved --write and commit what changes"
 

@@ -14,7 +14,7 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
-from tests.support import FIXTURES, ROOT, shared_data
+from ..support import FIXTURES, ROOT, shared_data
 
 SHRINK = 8  # image sizes are divided by it
 SIZE_KEYS = ("scale", "scales", "crop_size", "size", "stride")

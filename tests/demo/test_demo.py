@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from tests.support import ROOT
+from ..support import ROOT
 
 NUCLEI = ROOT / "demo/nuclei"
 ANNOTATIONS = NUCLEI / "annotations/instances_val.json"

@@ -12,7 +12,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmswinv2.registry import MODELS
-from tests.support import ROOT
+
+from ..support import ROOT
 
 DEMO = ROOT / "demo"
 SIMMIM = ROOT / "configs/demo/simmim_swinv2_photos.py"

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +15,8 @@ from mmengine.optim.optimizer import amp_optimizer_wrapper
 from torch import nn
 
 from mmswinv2 import SimMIM, SwinTransformerV2
-from tests.stock_models import CHANNELS, Swap, built_model, swapped_config
+
+from ..stock_models import CHANNELS, Swap, built_model, swapped_config
 
 LR, WEIGHT_DECAY, RATE = 1e-3, 0.05, 0.5
 
@@ -127,7 +129,7 @@ def logged() -> Iterator[list[str]]:
         logger.removeHandler(handler)
 
 
-def test_every_parameter_of_a_small_arch():
+def test_every_parameter_of_a_small_arch() -> None:
     model = small_backbone()
     groups = groups_by_name(model, build_optim_wrapper(model, wrapper_cfg()))
     found = {name: (group["lr"], group["weight_decay"]) for name, group in groups.items()}
@@ -137,7 +139,7 @@ def test_every_parameter_of_a_small_arch():
     }
 
 
-def test_groups_are_named_after_layer_and_decay():
+def test_groups_are_named_after_layer_and_decay() -> None:
     model = small_backbone()
     groups = groups_by_name(model, build_optim_wrapper(model, wrapper_cfg()))
     assert {name: group["name"] for name, group in groups.items()} == {
@@ -179,7 +181,7 @@ def test_groups_are_named_after_layer_and_decay():
         ),
     ],
 )
-def test_layer_ids_of_tiny_and_base(arch, last_layer, spots):
+def test_layer_ids_of_tiny_and_base(arch: str, last_layer: int, spots: dict[str, int]) -> None:
     """As the official get_swin_layer: T has the layers 0 to 13, B 0 to 25, the output norms last."""
     with torch.device("meta"):
         backbone = SwinTransformerV2(arch)
@@ -230,7 +232,7 @@ def test_any_model_that_answers_is_grouped() -> None:
 
 
 @pytest.mark.parametrize("swap", [MASK_RCNN, UPERNET], ids=["mmdet", "mmseg"])
-def test_inside_a_real_model(swap, tmp_path):
+def test_inside_a_real_model(swap: Swap, tmp_path: Path) -> None:
     """Under the prefix `backbone.` the layers are found; neck and heads keep the full learning rate."""
     with built_model(swapped_config(tmp_path, swap)) as model:
         wrapper = build_optim_wrapper(model, wrapper_cfg())
@@ -244,7 +246,7 @@ def test_inside_a_real_model(swap, tmp_path):
         assert group["name"].startswith("layer_" if name.startswith("backbone.") else "rest_"), name
 
 
-def test_frozen_and_unused_parameters_are_left_out():
+def test_frozen_and_unused_parameters_are_left_out() -> None:
     model = small_backbone(frozen_stages=1)
     kept = set(groups_by_name(model, build_optim_wrapper(model, wrapper_cfg())))
     assert kept == {name for name in SMALL_TABLE if name.startswith(("layers.1.", "norm1."))}
@@ -253,7 +255,7 @@ def test_frozen_and_unused_parameters_are_left_out():
     assert kept == {name for name in SMALL_TABLE if name.startswith(("patch_embed.", "layers.0.blocks.", "norm0."))}
 
 
-def test_custom_keys_multiply_and_the_longest_match_counts():
+def test_custom_keys_multiply_and_the_longest_match_counts() -> None:
     """On top of layer decay, as MMEngine matches them: the paper's recipes for COCO give the backbone a tenth."""
     custom = {
         "backbone": dict(lr_mult=0.1),
@@ -273,7 +275,7 @@ def test_custom_keys_multiply_and_the_longest_match_counts():
     assert found["other.weight"] == pytest.approx((1, 1))
 
 
-def test_without_decay_rate_only_weight_decay_is_grouped():
+def test_without_decay_rate_only_weight_decay_is_grouped() -> None:
     model = small_backbone()
     wrapper = build_optim_wrapper(model, wrapper_cfg({}))
     assert {group["lr"] for group in wrapper.optimizer.param_groups} == {LR}
@@ -281,7 +283,7 @@ def test_without_decay_rate_only_weight_decay_is_grouped():
     assert decays == {name for name, (_, decays) in SMALL_TABLE.items() if decays}
 
 
-def test_a_step_moves_each_parameter_at_its_own_rate():
+def test_a_step_moves_each_parameter_at_its_own_rate() -> None:
     """What the groups are for: SGD under a gradient of 1 subtracts lr_i * (1 + decay_i * value)."""
     model = small_backbone()
     optimizer = {"type": "SGD", "lr": LR, "weight_decay": WEIGHT_DECAY}
@@ -297,7 +299,7 @@ def test_a_step_moves_each_parameter_at_its_own_rate():
         torch.testing.assert_close(parameter.detach(), expected, rtol=1e-6, atol=1e-8, msg=name)
 
 
-def test_wrapped_model_gives_the_same_groups():
+def test_wrapped_model_gives_the_same_groups() -> None:
     """Distributed training hands over the wrapper, whose names begin with `module.`."""
     model = nn.ModuleDict({"backbone": small_backbone(), "head": nn.Linear(16, 3)})
     plain = groups_by_name(model, build_optim_wrapper(model, wrapper_cfg()))
@@ -308,7 +310,7 @@ def test_wrapped_model_gives_the_same_groups():
     }
 
 
-def test_gradient_accumulation_and_clipping_pass_through():
+def test_gradient_accumulation_and_clipping_pass_through() -> None:
     """Two backward passes make one step."""
     model = small_backbone()
     wrapper = build_optim_wrapper(model, wrapper_cfg(accumulative_counts=2, clip_grad=dict(max_norm=1.0)))
@@ -321,7 +323,7 @@ def test_gradient_accumulation_and_clipping_pass_through():
     assert not torch.equal(model.norm0.bias, start)
 
 
-def test_mixed_precision_passes_through(monkeypatch):
+def test_mixed_precision_passes_through(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(amp_optimizer_wrapper, "is_cuda_available", lambda: True)  # MMEngine asserts a GPU
     cfg = wrapper_cfg(type="AmpOptimWrapper", dtype="bfloat16", loss_scale=512.0, accumulative_counts=3)
     model = small_backbone()
@@ -331,14 +333,14 @@ def test_mixed_precision_passes_through(monkeypatch):
     assert set(groups_by_name(model, wrapper)) == set(SMALL_TABLE)
 
 
-def test_config_is_left_as_it_was():
+def test_config_is_left_as_it_was() -> None:
     """The Runner dumps it beside the results."""
     cfg, model = wrapper_cfg(), small_backbone()
     build_optim_wrapper(model, cfg)
     assert cfg == wrapper_cfg()
 
 
-def test_groups_are_printed_once():
+def test_groups_are_printed_once() -> None:
     model = small_backbone()
     with logged() as messages:
         wrapper = build_optim_wrapper(model, wrapper_cfg())
@@ -352,7 +354,7 @@ def test_groups_are_printed_once():
         assert int(parameters.replace(",", "")) == sum(parameter.numel() for parameter in group["params"])
 
 
-def test_schedulers_keep_the_ratios():
+def test_schedulers_keep_the_ratios() -> None:
     """Linear warm-up and cosine scale every group alike, and warm-up ends at each group's own rate."""
     warmup, total = 5, 20
     wrapper = build_optim_wrapper(small_backbone(), wrapper_cfg())
@@ -376,7 +378,7 @@ def test_schedulers_keep_the_ratios():
 
 
 @pytest.mark.parametrize("key", ["num_layers", "layer_decay_rate", "norm_decay_mult", "bias_decay_mult"])
-def test_unknown_paramwise_key(key):
+def test_unknown_paramwise_key(key: str) -> None:
     with pytest.raises(
         ValueError, match=rf"paramwise_cfg has the unknown keys \['{key}'\].*'custom_keys', 'decay_rate'"
     ):
@@ -384,20 +386,20 @@ def test_unknown_paramwise_key(key):
 
 
 @pytest.mark.parametrize("rate", [0, -0.5, 1.1, float("nan")])
-def test_decay_rate_out_of_range(rate):
+def test_decay_rate_out_of_range(rate: float) -> None:
     with pytest.raises(ValueError, match=r"paramwise_cfg.decay_rate must lie in \(0, 1\], got"):
         build_optim_wrapper(small_backbone(), wrapper_cfg({"decay_rate": rate}))
 
 
 @pytest.mark.parametrize("key", ["lr", "weight_decay"])
-def test_missing_optimizer_setting(key):
+def test_missing_optimizer_setting(key: str) -> None:
     optimizer = {"type": "AdamW", "lr": LR, "weight_decay": WEIGHT_DECAY}
     del optimizer[key]
     with pytest.raises(ValueError, match=f"optim_wrapper.optimizer.{key} is missing"):
         build_optim_wrapper(small_backbone(), wrapper_cfg(optimizer=optimizer))
 
 
-def test_another_backbone_is_refused():
+def test_another_backbone_is_refused() -> None:
     """Rather than silently training without layer decay."""
     with pytest.raises(ValueError, match=r"found no part of the model that tells its layers.*remove optim_wrapper"):
         build_optim_wrapper(nn.Linear(4, 4), wrapper_cfg())

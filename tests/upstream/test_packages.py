@@ -13,7 +13,7 @@ import torch
 from mmcv.ops import batched_nms, deform_conv2d, roi_align
 from torch.testing import assert_close
 
-from tests.support import ROOT
+from ..support import ROOT
 
 pytestmark = pytest.mark.skipif(
     "MMSWINV2_UPSTREAM" not in os.environ, reason="for upstream's packages: make test-upstream"
