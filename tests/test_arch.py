@@ -35,7 +35,7 @@ def test_a_name_gives_the_arch(name: str) -> None:
 
 
 @pytest.mark.parametrize("build", [dict, MODELS.build], ids=["dict", "registry"])
-def test_custom_arch(build: Callable) -> None:
+def test_a_custom_arch_gives_its_model(build: Callable) -> None:
     """Lists as a config has them; the registry passes a ConfigDict on."""
     if build is dict:
         assert parse_arch(dict(SMALL)) == Arch(8, (1, 2), (1, 2), None)
@@ -69,7 +69,7 @@ def test_a_name_like_no_other_gets_the_list_alone() -> None:
 
 
 @pytest.mark.parametrize("arch", [None, 96, True, ["tiny"], 1.5])
-def test_neither_name_nor_dict(arch: object) -> None:
+def test_what_is_neither_name_nor_dict_is_refused(arch: object) -> None:
     with pytest.raises(TypeError, match=r"arch must be one of tiny, .* or a dict, got"):
         SwinTransformerV2(arch=arch)
 
@@ -98,13 +98,13 @@ def test_neither_name_nor_dict(arch: object) -> None:
     ],
     ids=str,
 )
-def test_wrong_custom_arch(change: dict, message: str) -> None:
+def test_a_wrong_custom_arch_names_its_key(change: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SwinTransformerV2(arch=dict(SMALL, **change), out_indices=(0, 1))
 
 
 @pytest.mark.parametrize("missing", SMALL)
-def test_missing_key(missing: str) -> None:
+def test_a_missing_key_is_refused(missing: str) -> None:
     arch = {key: value for key, value in SMALL.items() if key != missing}
     with pytest.raises(ValueError, match=r"arch must have the keys \['depths', 'embed_dims', 'num_heads'\]"):
         SwinTransformerV2(arch=arch)

@@ -56,7 +56,7 @@ def test_no_own_keyword_counts_as_foreign() -> None:
     assert not OWN & set(FOREIGN_KEYWORDS)
 
 
-def test_stock_v1_backbone_with_only_the_type_changed() -> None:
+def test_a_stock_v1_backbone_with_another_type_explains_all_keywords() -> None:
     """What a first try at the swap looks like: one error that goes through all its keywords."""
     stock = Path(mmdet.__file__).parent / ".mim/configs/swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py"
     backbone = Config.fromfile(stock).model.backbone
@@ -70,7 +70,7 @@ def test_stock_v1_backbone_with_only_the_type_changed() -> None:
     assert "_delete_=True" in lines[-1]
 
 
-def test_inheriting_config_that_replaces_the_backbone(tmp_path: Path) -> None:
+def test_a_config_that_replaces_the_backbone_is_built(tmp_path: Path) -> None:
     """What the message advises works: `_delete_=True` leaves none of the V1 keywords behind."""
     stock = Path(mmdet.__file__).parent / ".mim/configs/swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py"
     child = tmp_path / "child.py"
@@ -99,7 +99,7 @@ def test_typing_error_suggests_the_nearest(keyword: str, nearest: str) -> None:
         SwinTransformerV2(**{keyword: 1})
 
 
-def test_keyword_like_no_other_gets_the_list() -> None:
+def test_a_keyword_like_no_other_gets_the_list() -> None:
     with pytest.raises(TypeError, match=r"xyz: choose from arch, in_channels, .*init_cfg$"):
         SwinTransformerV2(xyz=1)
 
@@ -111,20 +111,20 @@ def test_every_unknown_keyword_gets_its_line() -> None:
         SwinTransformerV2(depths=[2], out_index=1, zzz=2)
 
 
-def test_nothing_unknown_nothing_raised() -> None:
+def test_nothing_is_raised_where_nothing_is_unknown() -> None:
     assert reject_keywords([], OWN) is None
 
 
 @pytest.mark.parametrize(
     "out_indices", [(), [], None, 2, "01", (0, 3), (-1, 0), (0, 1.0), ("0",), {0, 1}, (False, True)], ids=str
 )
-def test_out_indices_that_are_no_stages(out_indices: object) -> None:
+def test_out_indices_that_are_no_stages_are_refused(out_indices: object) -> None:
     with pytest.raises(ValueError, match="out_indices must be stages from 0 to 2, at least one, got"):
         SwinTransformerV2(**{**SMALL, "out_indices": out_indices})
 
 
 @pytest.mark.parametrize("out_indices", [(1, 1), (0, 1, 1), (2, 1), (1, 0, 2)], ids=str)
-def test_out_indices_repeated_or_out_of_order(out_indices: tuple[int, ...]) -> None:
+def test_out_indices_repeated_or_out_of_order_are_refused(out_indices: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="out_indices must ascend without repetition, got"):
         MODELS.build(dict(type="mmswinv2.SwinTransformerV2", **{**SMALL, "out_indices": out_indices}))
 
@@ -144,7 +144,7 @@ def test_rates_lie_in_0_to_1(key: str, value: object) -> None:
 
 
 @pytest.mark.parametrize("frozen_stages", [-2, 4, 1.0, "1", None, (0,), True], ids=str)
-def test_frozen_stages_out_of_range(frozen_stages: object) -> None:
+def test_frozen_stages_out_of_range_are_refused(frozen_stages: object) -> None:
     with pytest.raises(ValueError, match="frozen_stages must be an integer from -1 to 3, got"):
         SwinTransformerV2(**SMALL, frozen_stages=frozen_stages)
 

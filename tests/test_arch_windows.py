@@ -26,7 +26,7 @@ KEYS = ["window_size", "pretrained_window_sizes"]
     ],
     ids=str,
 )
-def test_forms_of_a_window(value: int | list | tuple, windows: list[tuple[int, int]]) -> None:
+def test_every_form_of_a_window_is_read(value: int | list | tuple, windows: list[tuple[int, int]]) -> None:
     assert list(per_stage_windows("window_size", value, 4)) == windows
 
 
@@ -43,7 +43,7 @@ def test_two_stages_per_stage_are_written_as_pairs() -> None:
     assert model.pretrained_window_sizes.tolist() == [[4, 4], [8, 8]]
 
 
-def test_one_stage() -> None:
+def test_one_stage_takes_a_list_of_one_or_a_pair() -> None:
     assert per_stage_windows("window_size", [8], 1) == ((8, 8),)
     assert per_stage_windows("window_size", [8, 4], 1) == ((8, 4),)
 
@@ -54,7 +54,7 @@ def test_per_stage_entries_keep_their_order(entries: list[int | tuple[int, int]]
     assert list(windows) == [(entry, entry) if isinstance(entry, int) else entry for entry in entries]
 
 
-def test_through_the_registry() -> None:
+def test_windows_come_through_the_registry() -> None:
     """A ConfigDict turns tuples into lists at times; the blocks get what was written."""
     model = MODELS.build(dict(type="mmswinv2.SwinTransformerV2", **TWO_STAGES, window_size=((4, 6), 3)))
     assert [stage.blocks[0].attn.window_size for stage in model.layers] == [(4, 6), (3, 3)]
@@ -72,7 +72,7 @@ def test_through_the_registry() -> None:
     ],
     ids=str,
 )
-def test_wrong_form(key: str, value: object) -> None:
+def test_a_wrong_form_is_refused(key: str, value: object) -> None:
     """The message names the config key, the forms there are and what was given."""
     with pytest.raises(
         ValueError, match=rf"{key} must be an int, a pair \(h, w\), or one .* per stage.* at least 1, got"
@@ -87,7 +87,7 @@ def test_window_size_none_is_refused() -> None:
 
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("value", [[8], [8, 8, 8], [8] * 5, [(8, 8), (8, 8)], [(8, 8)] * 5], ids=str)
-def test_wrong_count_of_stages(key: str, value: list) -> None:
+def test_a_wrong_count_of_stages_is_refused(key: str, value: list) -> None:
     with pytest.raises(ValueError, match=f"{key} has {len(value)} entries, the model has 4 stages"):
         SwinTransformerV2(**{key: value})
 

@@ -89,30 +89,30 @@ def assert_refused(checkout: Checkout, message: str, *arguments: str) -> None:
 
 
 @pytest.mark.parametrize("version", ["2.7.18", "3.9.18", "3.14.0"])
-def test_wrong_python_version(checkout: Checkout, version: str) -> None:
+def test_a_wrong_python_version_is_refused(checkout: Checkout, version: str) -> None:
     checkout.interpreter(version)
     message = f"Python 3.10 to 3.13 is needed, python3 is Python {version}: make setup PYTHON=python3.11"
     assert_refused(checkout, message)
 
 
-def test_missing_python(checkout: Checkout) -> None:
+def test_a_missing_python_is_named(checkout: Checkout) -> None:
     message = "Python 3.10 to 3.13 is needed, python3.10 is missing: make setup PYTHON=python3.11"
     assert_refused(checkout, message, "PYTHON=python3.10")
 
 
-def test_missing_venv_module(checkout: Checkout) -> None:
+def test_a_missing_venv_module_is_named(checkout: Checkout) -> None:
     checkout.interpreter("3.11.7", "sys.modules['ensurepip'] = None")
     message = "python3 has no venv module: install it (Debian, Ubuntu: apt install python3-venv)"
     assert_refused(checkout, message)
 
 
-def test_missing_compiler(checkout: Checkout) -> None:
+def test_a_missing_compiler_is_named(checkout: Checkout) -> None:
     (checkout.folder / "bin/g++").unlink()
     message = "A C++ compiler is needed to build mmcv's ops: install g++ (Debian, Ubuntu: apt install g++)"
     assert_refused(checkout, message)
 
 
-def test_missing_headers(checkout: Checkout) -> None:
+def test_missing_headers_are_named(checkout: Checkout) -> None:
     """Told now: mmcv's build would stop over them after a download of gigabytes."""
     checkout.interpreter("3.11.7", "sysconfig.get_path = lambda name: '/nowhere'")
     message = (

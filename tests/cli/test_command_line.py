@@ -33,7 +33,7 @@ def test_help_tells_all_commands_without_loading_anything() -> None:
     assert [line.split()[0] for line in story if line.startswith("  ")] == list(COMMANDS)
 
 
-def test_version() -> None:
+def test_version_is_printed() -> None:
     assert python("-m", "mmswinv2", "--version").stdout == f"mmswinv2 {__version__}\n"
 
 

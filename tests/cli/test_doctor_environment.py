@@ -53,19 +53,19 @@ def test_here_all_is_well() -> None:
     environment.check_environment()
 
 
-def test_missing_compiled_ops(mmcv_folder: Path) -> None:
+def test_missing_compiled_ops_are_told_with_the_command_that_builds_them(mmcv_folder: Path) -> None:
     fault = only_fault()
     assert fault.startswith("mmcv has no working compiled ops (No module named 'mmcv._ext');")
     assert "pip install --force-reinstall" in fault
     assert "--no-build-isolation onedl-mmcv==" in fault
 
 
-def test_compiled_ops_of_another_torch(mmcv_folder: Path) -> None:
+def test_compiled_ops_of_another_torch_are_told_with_their_error(mmcv_folder: Path) -> None:
     (mmcv_folder / "_ext.py").write_text("raise ImportError('_ext.so: undefined symbol: _ZN3c10\\nmore')")
     assert "no working compiled ops (_ext.so: undefined symbol: _ZN3c10); with g++" in only_fault()
 
 
-def test_torchvision_of_another_torch(break_torchvision: Callable[[str], None]) -> None:
+def test_torchvision_of_another_torch_is_told_with_a_matching_pair(break_torchvision: Callable[[str], None]) -> None:
     break_torchvision("raise RuntimeError('operator torchvision::nms does not exist')")
     assert only_fault() == (
         f"torchvision does not fit torch {torch.__version__} (operator torchvision::nms does not exist); "
@@ -79,7 +79,7 @@ def test_an_error_without_a_message_is_named_by_its_type(break_torchvision: Call
 
 
 @pytest.mark.parametrize("version", ["2.14.0", "2.14.1+cu130", "2.20.0a0+git1", "3.0.0"])
-def test_too_new_torch(monkeypatch: pytest.MonkeyPatch, mmcv_folder: Path, version: str) -> None:
+def test_a_too_new_torch_is_refused(monkeypatch: pytest.MonkeyPatch, mmcv_folder: Path, version: str) -> None:
     """Told alone: mmcv's ops fail with it, and the advice to rebuild them would be wrong."""
     monkeypatch.setattr(torch, "__version__", version)
     assert only_fault() == (
@@ -89,19 +89,19 @@ def test_too_new_torch(monkeypatch: pytest.MonkeyPatch, mmcv_folder: Path, versi
 
 
 @pytest.mark.parametrize("version", ["2.6.0", "2.9.1+cpu", "2.13.0+cu130"])
-def test_torch_that_is_not_too_new(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+def test_a_torch_that_is_not_too_new_passes(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
     monkeypatch.setattr(torch, "__version__", version)
     environment.check_environment()
 
 
 @pytest.mark.parametrize("version", ["2.4.0", "2.5.1+cu124"])
-def test_torch_whose_safe_reader_is_not(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+def test_a_torch_whose_safe_reader_is_unsafe_is_refused(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
     monkeypatch.setattr(torch, "__version__", version)
     assert f"torch {version} can be made to run code by a checkpoint (CVE-2025-32434)" in only_fault()
 
 
 @pytest.mark.parametrize("missing", ["mmengine", "mmcv"])
-def test_missing_package(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     find_spec = environment.find_spec
     monkeypatch.setattr(environment, "find_spec", lambda name: None if name == missing else find_spec(name))
     assert only_fault() == f"{missing} is not installed: pip install 'mmswinv2[onedl]', or run `make setup`"

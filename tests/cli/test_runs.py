@@ -120,7 +120,7 @@ def check_prediction(stem: Path, image: Image.Image) -> None:
 
 
 @pytest.mark.full
-def test_detection_tta_defaults(resumed: tuple[str, Path, Path]) -> None:
+def test_detection_has_defaults_for_tta(resumed: tuple[str, Path, Path]) -> None:
     """--tta works on a detection config without tta_model and tta_pipeline; the message for masks says how."""
     name, folder, checkpoint = resumed
     if name != "mask_rcnn":

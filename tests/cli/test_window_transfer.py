@@ -87,13 +87,13 @@ def test_the_pretrained_window_matters_here(run: Run) -> None:
     assert (features(model)[0] - run.expected[0]).abs().max() > 1e-3
 
 
-def test_init_detector(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_init_detector_takes_the_pretrained_window(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TINY_ROOT", str(run.folder / "data"))
     model = init_detector(str(run.config), str(run.checkpoint), device="cpu")
     assert_identical(features(model.backbone), run.expected)
 
 
-def test_resume_and_averaged_weights(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resumed_and_averaged_weights_keep_the_pretrained_window(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """A resumed run has its own weights in the model and the averaged ones, which files call state_dict, beside it."""
     monkeypatch.setenv("TINY_ROOT", str(run.folder / "data"))
     cfg = Config.fromfile(run.config)
@@ -109,7 +109,7 @@ def test_resume_and_averaged_weights(run: Run, monkeypatch: pytest.MonkeyPatch) 
     assert_identical(features(averaged.backbone), run.expected)
 
 
-def test_the_test_tool(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_test_tool_takes_the_pretrained_window(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its predictions are those of ``init_detector``, which never calls ``init_weights``."""
     monkeypatch.setenv("TINY_ROOT", str(run.folder / "data"))
     out = run.folder / "predictions.pkl"

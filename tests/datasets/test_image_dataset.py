@@ -49,7 +49,7 @@ def names(dataset: ImageDataset) -> list[tuple[str, int | None]]:
 EXPECTED = [(image.name, index // 2) for index, image in enumerate(IMAGES[:6])]
 
 
-def test_class_folders(root: Path) -> None:
+def test_class_folders_give_the_labels(root: Path) -> None:
     """The classes are the sorted folders; the paths are there."""
     dataset = build(root.parent, data_prefix=dict(img_path="data"))
     assert dataset.metainfo["classes"] == CLASSES
@@ -73,7 +73,7 @@ def test_chosen_classes_are_numbered_as_they_are_listed(root: Path, tmp_path: Pa
         build(root, metainfo=dict(classes=("dog", "dog")))
 
 
-def test_list_file(root: Path) -> None:
+def test_a_list_file_gives_paths_and_labels(root: Path) -> None:
     """Paths count from the prefix, may have blanks, or be absolute; labels need no names."""
     shutil.copy(IMAGES[9], root / "two words.jpg")
     lines = [f"cat/{EXPECTED[2][0]}\t1", "two words.jpg 7", "", f"{root}/dog/{EXPECTED[4][0]} 0"]
@@ -84,7 +84,7 @@ def test_list_file(root: Path) -> None:
     assert all(Path(dataset.get_data_info(index)["img_path"]).is_file() for index in range(3))
 
 
-def test_images_without_labels(root: Path) -> None:
+def test_images_without_labels_are_read(root: Path) -> None:
     """All images of a folder, or those of a list; classes would be refused by SimMIM's loss if they came along."""
     dataset = build(root, with_label=False)
     assert names(dataset) == [(name, None) for name, _ in EXPECTED]
@@ -110,7 +110,7 @@ def test_lazy_init_looks_at_first_use(tmp_path: Path) -> None:
     assert len(dataset) == 6
 
 
-def test_nothing_found(tmp_path: Path) -> None:
+def test_a_set_without_images_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").write_text("\n")
     with pytest.raises(ValueError, match=rf"no image in {tmp_path}/empty\.txt"):
         build(tmp_path, ann_file="empty.txt")

@@ -60,7 +60,7 @@ def test_samples_equal_those_of_the_image_files(tmp_path: Path) -> None:
     assert dataset.max_label == 2
 
 
-def test_shards_without_labels(tmp_path: Path) -> None:
+def test_shards_without_labels_are_read(tmp_path: Path) -> None:
     """SimMIM needs none; a classifier is told the line."""
     write_shards(tmp_path / "shards", labels=False)
     dataset = build(tmp_path / "shards", with_label=False, pipeline=PIPELINE)
@@ -69,13 +69,13 @@ def test_shards_without_labels(tmp_path: Path) -> None:
         build(tmp_path / "shards")
 
 
-def test_labels_beyond_the_classes(tmp_path: Path) -> None:
+def test_labels_beyond_the_classes_are_refused(tmp_path: Path) -> None:
     write_shards(tmp_path / "shards")
     with pytest.raises(ValueError, match=r"shards\.txt, line 3: .* has the label 2, and .* names 2 classes"):
         build(tmp_path / "shards", metainfo=dict(classes=("cat", "dog")))
 
 
-def test_long_names_and_folders_in_a_shard(tmp_path: Path) -> None:
+def test_long_names_and_folders_in_a_shard_are_read(tmp_path: Path) -> None:
     """Names beyond the 100 bytes of a plain header, with blanks, and dots in folders, as tar itself writes them."""
     names = ["v1.0/" + "x" * 150 + "/a.jpg", "v1.0/two words.JPEG"]
     with tarfile.open(tmp_path / "0.tar", "w") as tar:
@@ -92,7 +92,7 @@ def test_long_names_and_folders_in_a_shard(tmp_path: Path) -> None:
     assert torch.equal(dataset[0]["inputs"], dataset[1]["inputs"])
 
 
-def test_list_file_in_the_place_of_an_index(tmp_path: Path) -> None:
+def test_a_list_file_in_the_place_of_an_index_is_refused(tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_text("daisy/1.jpg 0\n")
     with pytest.raises(ValueError, match=r"'daisy/1\.jpg 0' is no line of an index.*tools/index_shards\.py"):
         ImageShards(str(tmp_path / "train.txt"), data_root=str(tmp_path))

@@ -11,7 +11,7 @@ from ..support import shared_data
 from .trees import CLASSES, write_classes
 
 
-def test_class_folders_as_torchvision_reads_them() -> None:
+def test_class_folders_are_read_as_torchvision_does() -> None:
     """Same classes, images, order and labels as ImageFolder, which official checkpoints were trained with."""
     root = shared_data("flowers5") / "train"
     peer = ImageFolder(root)
@@ -21,7 +21,7 @@ def test_class_folders_as_torchvision_reads_them() -> None:
     assert [(str(root / path), int(label)) for path, label in lines] == peer.samples
 
 
-def test_images_in_nested_folders_and_of_all_suffixes(tmp_path: Path) -> None:
+def test_images_in_nested_folders_and_of_all_suffixes_are_found(tmp_path: Path) -> None:
     """Upper case suffixes as ImageNet's, folders within a class, names with blanks; no hidden and no other files."""
     names = ["b/z.jpg", "b/1.JPEG", "b/below/two words.png", "b/._1.JPEG", "b/readme.txt", "a/x.webp", ".cache/y.jpg"]
     for name in names:
@@ -52,7 +52,7 @@ def test_empty_class_folders_are_named_and_counted(tmp_path: Path) -> None:
         list(class_folder_lines(str(tmp_path), class_folders(str(tmp_path))))
 
 
-def test_folder_without_class_folders(tmp_path: Path) -> None:
+def test_a_folder_without_class_folders_is_refused(tmp_path: Path) -> None:
     """Images in one heap have no labels: said, with what to do."""
     (tmp_path / "x.jpg").touch()
     with pytest.raises(ValueError, match=rf"{tmp_path} has no folder of a class.*with_label=False"):
@@ -60,7 +60,7 @@ def test_folder_without_class_folders(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("lines", [folder_lines, class_folders])
-def test_folder_that_is_not_there(tmp_path: Path, lines: object) -> None:
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path, lines: object) -> None:
     with pytest.raises(ValueError, match=rf"no folder {tmp_path}/nowhere: mend data_root"):
         list(lines(str(tmp_path / "nowhere")))
 
@@ -74,7 +74,7 @@ def test_folder_that_is_not_there(tmp_path: Path, lines: object) -> None:
         ("a.jpg 0\nb.jpg 3\n", r"line 2: 'b\.jpg 3' has the label 3, and metainfo\.classes names 3 classes, 0 to 2"),
     ],
 )
-def test_bad_lines_of_a_list_file(tmp_path: Path, content: str, message: str) -> None:
+def test_bad_lines_of_a_list_file_are_named(tmp_path: Path, content: str, message: str) -> None:
     """File and line are named."""
     path = tmp_path / "train.txt"
     path.write_text(content)

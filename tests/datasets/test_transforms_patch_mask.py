@@ -52,6 +52,6 @@ def test_other_entries_are_kept() -> None:
         (dict(mask_ratio=float("nan")), "mask_ratio must lie"),
     ],
 )
-def test_settings_that_cannot_work(settings: dict, message: str) -> None:
+def test_settings_that_cannot_work_are_refused(settings: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         RandomPatchMask(**settings)

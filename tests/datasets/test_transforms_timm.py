@@ -39,7 +39,9 @@ def image() -> Image.Image:
         (dict(input_size=384, crop_pct=1.0, crop_mode="squash"), (384, 384), 384),
     ],
 )
-def test_evaluation_as_the_official_code(image: Image.Image, settings: dict, resize: object, size: int) -> None:
+def test_evaluation_transforms_as_the_official_code_does(
+    image: Image.Image, settings: dict, resize: object, size: int
+) -> None:
     """Pixel for pixel: the shorter side to 256 / 224 of the size and a centre crop; at 384 px the whole, squeezed."""
     official = transforms.Compose(
         [
@@ -64,7 +66,7 @@ def test_training_is_seeded_by_the_global_generators(image: Image.Image) -> None
     assert torch.equal(samples[0], samples[1]) and not torch.equal(samples[0], samples[2])
 
 
-def test_setting_that_timm_does_not_have() -> None:
+def test_a_setting_that_timm_does_not_have_is_refused() -> None:
     with pytest.raises(ValueError, match=r"timm\.data\.create_transform: .*'auto_augmentation'"):
         TimmTransform(auto_augmentation="rand-m9")
 

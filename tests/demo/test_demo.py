@@ -66,7 +66,7 @@ def assert_all(scores: dict, value: float) -> None:
         assert values == pytest.approx(dict.fromkeys(("box AP", "box AP50", "mask AP", "mask AP50"), value), abs=1e-6)
 
 
-def test_iou_of_known_label_maps(demo: ModuleType, tmp_path: Path) -> None:
+def test_iou_is_right_for_known_label_maps(demo: ModuleType, tmp_path: Path) -> None:
     """Unlabelled pixels do not count; the mean is over classes."""
     truth = np.array([[0, 1, 1, 2], [2, 2, 3, 3]], np.uint8)
     prediction = np.array([[3, 1, 2, 2], [2, 2, 3, 1]], np.uint8)

@@ -46,14 +46,14 @@ def test_further_images_are_of_training_folders(
     assert images[712:] == [str(tmp_path / "flowers5/train/roses/a.jpg")]
 
 
-def test_nearest_neighbour_by_colour(demo: ModuleType) -> None:
+def test_nearest_neighbour_goes_by_colour(demo: ModuleType) -> None:
     """Finds each image itself, and beats chance, 0.2, on others."""
     histogram_accuracy = demo("baselines").histogram_accuracy
     assert histogram_accuracy(DEMO / "flowers/val", DEMO / "flowers/val") == 1.0
     assert 0.4 < histogram_accuracy(DEMO / "flowers/train", DEMO / "flowers/val") < 0.7
 
 
-def test_picture_of_reconstructions(demo: ModuleType, tmp_path: Path) -> None:
+def test_reconstructions_are_drawn(demo: ModuleType, tmp_path: Path) -> None:
     cfg = Config.fromfile(SIMMIM)
     torch.save({"state_dict": MODELS.build(cfg.model).state_dict()}, tmp_path / "simmim.pth")
     demo("pretraining_pictures").draw_reconstructions(SIMMIM, tmp_path / "simmim.pth", tmp_path / "a.png", columns=2)
@@ -73,7 +73,7 @@ def test_losses_of_an_interrupted_run_are_joined(demo: ModuleType, tmp_path: Pat
     assert demo("pretraining_pictures").read_losses(tmp_path) == ([1, 2, 3], [3.0, 2.5, 1.0])
 
 
-def test_held_out_losses(demo: ModuleType, tmp_path: Path) -> None:
+def test_held_out_losses_are_those_of_a_test_and_of_the_best_constant(demo: ModuleType, tmp_path: Path) -> None:
     """Of SimMIM what a test would report; the constant is the best, which 0 and those beside it are not."""
     config, checkpoint = tmp_path / "simmim.py", tmp_path / "simmim.pth"
     config.write_text(f"_base_ = {str(SIMMIM)!r}\nval_dataloader = dict(batch_size=3, dataset=dict(indices=7))\n")

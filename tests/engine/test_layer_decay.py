@@ -232,7 +232,7 @@ def test_any_model_that_answers_is_grouped() -> None:
 
 
 @pytest.mark.parametrize("swap", [MASK_RCNN, UPERNET], ids=["mmdet", "mmseg"])
-def test_inside_a_real_model(swap: Swap, tmp_path: Path) -> None:
+def test_the_backbone_is_found_inside_a_real_model(swap: Swap, tmp_path: Path) -> None:
     """Under the prefix `backbone.` the layers are found; neck and heads keep the full learning rate."""
     with built_model(swapped_config(tmp_path, swap)) as model:
         wrapper = build_optim_wrapper(model, wrapper_cfg())
@@ -378,7 +378,7 @@ def test_schedulers_keep_the_ratios() -> None:
 
 
 @pytest.mark.parametrize("key", ["num_layers", "layer_decay_rate", "norm_decay_mult", "bias_decay_mult"])
-def test_unknown_paramwise_key(key: str) -> None:
+def test_an_unknown_paramwise_key_is_refused(key: str) -> None:
     with pytest.raises(
         ValueError, match=rf"paramwise_cfg has the unknown keys \['{key}'\].*'custom_keys', 'decay_rate'"
     ):
@@ -386,13 +386,13 @@ def test_unknown_paramwise_key(key: str) -> None:
 
 
 @pytest.mark.parametrize("rate", [0, -0.5, 1.1, float("nan")])
-def test_decay_rate_out_of_range(rate: float) -> None:
+def test_a_decay_rate_out_of_range_is_refused(rate: float) -> None:
     with pytest.raises(ValueError, match=r"paramwise_cfg.decay_rate must lie in \(0, 1\], got"):
         build_optim_wrapper(small_backbone(), wrapper_cfg({"decay_rate": rate}))
 
 
 @pytest.mark.parametrize("key", ["lr", "weight_decay"])
-def test_missing_optimizer_setting(key: str) -> None:
+def test_a_missing_optimizer_setting_is_named(key: str) -> None:
     optimizer = {"type": "AdamW", "lr": LR, "weight_decay": WEIGHT_DECAY}
     del optimizer[key]
     with pytest.raises(ValueError, match=f"optim_wrapper.optimizer.{key} is missing"):

@@ -111,14 +111,14 @@ def test_what_was_seen_is_not_loaded_again(loop: str, tmp_path: Path, monkeypatc
     assert len(loaded) == 4
 
 
-def test_checkpoint_of_an_epoch_s_last_iteration(tmp_path: Path) -> None:
+def test_a_checkpoint_of_an_epoch_s_last_iteration_ends_the_epoch(tmp_path: Path) -> None:
     """Nothing of the epoch is left but its end, which then takes place."""
     config = training(CLASSIFIER, **EPOCHS)
     record = check_resumed(config, tmp_path, stop=11, saved=10)
     assert record.batches[10] == 0
 
 
-def test_checkpoints_by_epoch(tmp_path: Path) -> None:
+def test_checkpoints_by_epoch_resume_too(tmp_path: Path) -> None:
     config = training(CLASSIFIER, **EPOCHS)
     config["default_hooks"]["checkpoint"] = dict(type="CheckpointHook", interval=1)
     _, expected = run(config, tmp_path / "whole")

@@ -44,7 +44,7 @@ def test_nan_scores_are_not_right() -> None:
     assert evaluate(torch.full((2, 4), float("nan")), [0, 3])["accuracy/top1"] == 0
 
 
-def test_as_one_of_several_evaluators() -> None:
+def test_it_works_as_one_of_several_evaluators() -> None:
     evaluator = Evaluator([ACCURACY, {**ACCURACY, "topk": (2,), "prefix": "second"}])
     evaluator.process([{"pred_score": torch.tensor([0.2, 0.3, 0.5]), "gt_label": 1}], {})
     assert evaluator.evaluate(1) == {"accuracy/top1": 0, "second/top2": 100}

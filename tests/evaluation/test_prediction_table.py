@@ -22,7 +22,7 @@ def table(out: Path, samples: list[dict], metainfo: dict | None) -> list[dict]:
 @pytest.mark.parametrize(
     ("metainfo", "names"), [({"classes": ("rose", "tulip")}, ("rose", "tulip")), ({}, ("0", "1")), (None, ("0", "1"))]
 )
-def test_a_row_an_image(metainfo: dict | None, names: tuple[str, str], tmp_path: Path) -> None:
+def test_each_image_has_its_row(metainfo: dict | None, names: tuple[str, str], tmp_path: Path) -> None:
     """Classes by name where the data set has names; the folder is made, a comma in a path does no harm."""
     (row,) = table(tmp_path / "new/out.csv", [SAMPLE], metainfo)
     assert row == {"image": "a, b.jpg", "label": names[0], "predicted": names[1], "score": "0.750000"}

@@ -9,7 +9,7 @@ from mmengine.runner import LogProcessor
 from mmswinv2.evaluation import ReconstructionError
 
 
-def test_mean_over_images_of_unequal_batches() -> None:
+def test_every_image_counts_the_same_in_unequal_batches() -> None:
     metric = METRICS.build(dict(type="mmswinv2.ReconstructionError"))
     metric.process({}, [{"loss": 1.0}, {"loss": 2.0}])
     metric.process({}, [{"loss": 6.0}])

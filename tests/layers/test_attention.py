@@ -25,7 +25,7 @@ def bias_of(cpb: LogCPB) -> Tensor:
     return cpb.bias((4, 5), torch.tensor([8, 8]))
 
 
-def test_by_hand() -> None:
+def test_attention_is_the_formula_computed_by_hand() -> None:
     """Two tokens, one head: keys along q and against it, temperature 1/2, bias 1 on the second."""
     q = torch.tensor([[3.0, 0.0], [3.0, 0.0]]).view(1, 1, 2, 2)
     k = torch.tensor([[5.0, 0.0], [-0.1, 0.0]]).view(1, 1, 2, 2)

@@ -26,7 +26,7 @@ def window_tensor(h: int, w: int) -> Tensor:
     return torch.tensor([h, w])
 
 
-def test_coordinates_at_known_offsets() -> None:
+def test_coordinates_are_the_formula_at_known_offsets() -> None:
     """By hand: sign(x) log2(|x| + 1) / 3 of x = 8 offset / (window - 1); the end is log2(9) / 3 and not 1."""
     offsets = torch.tensor([[7, 0], [-7, 15], [14, -15], [1, 5]])
     actual = log_coordinates(offsets, window_tensor(8, 16))
@@ -50,7 +50,9 @@ def test_a_pretrained_window_of_one_is_finite(cpb: LogCPB) -> None:
 
 @pytest.mark.parametrize("window", [(8, 8), (16, 16), (4, 7), (1, 5), (1, 1)])
 @pytest.mark.parametrize("pretrained", [(8, 8), (12, 6), (1, 1)])
-def test_same_as_the_official_table(cpb: LogCPB, window: tuple[int, int], pretrained: tuple[int, int]) -> None:
+def test_bias_is_the_official_table_looked_up(
+    cpb: LogCPB, window: tuple[int, int], pretrained: tuple[int, int]
+) -> None:
     """Against table and relative_position_index of facts A2 in float64, and against the formula pair by pair."""
     bias = cpb.bias(window, window_tensor(*pretrained))
     state = {name: tensor.double() for name, tensor in cpb.state_dict().items()}

@@ -64,7 +64,7 @@ def test_out_indices_choose_among_the_same_features(model: SwinTransformerV2, ou
 
 @pytest.mark.parametrize("channels", [1, 3, 5])
 @torch.no_grad()
-def test_other_channels_and_patch_sizes(channels: int) -> None:
+def test_other_channels_and_patch_sizes_give_their_maps(channels: int) -> None:
     outputs = make(in_channels=channels, patch_size=2).eval()(torch.randn(1, channels, 33, 20))
     assert [tuple(out.shape[2:]) for out in outputs] == [(17, 10), (9, 5), (5, 3), (3, 2)]
 

@@ -64,7 +64,7 @@ def test_soft_labels_are_taken_as_they_are() -> None:
     torch.testing.assert_close(model(inputs, label, mode="loss")["loss"], expected)
 
 
-def test_predictions() -> None:
+def test_predictions_hold_the_likeliest_class_and_all_scores() -> None:
     model = reference.randomize_(classifier()).eval()
     inputs, label = torch.randn(3, 3, 32, 32), torch.tensor([0, 3, 1])
     scores = model(inputs).softmax(dim=1)
@@ -90,7 +90,7 @@ def test_overfits_32_real_images() -> None:
 
 
 @pytest.mark.parametrize("size", [(33, 47), (5, 64), (1, 1)])
-def test_images_that_the_stride_does_not_divide(size: tuple[int, int]) -> None:
+def test_images_that_the_stride_does_not_divide_can_be_trained_on(size: tuple[int, int]) -> None:
     model = reference.randomize_(classifier())
     loss = model(torch.randn(2, 3, *size), torch.tensor([0, 1]), mode="loss")["loss"]
     loss.backward()

@@ -30,7 +30,7 @@ def smoothed(label: Tensor) -> Tensor:
     return F.one_hot(label, CLASSES) * (1 - SMOOTHING) + SMOOTHING / CLASSES
 
 
-def test_mixup_by_direct_computation() -> None:
+def test_mixup_is_its_definition() -> None:
     """Images and labels are mixed with the same share; batch[i] goes with batch[-1 - i]."""
     images, batch, mixed = mix(cutmix_alpha=0.0)
     flipped = images.flip(0)
@@ -41,7 +41,7 @@ def test_mixup_by_direct_computation() -> None:
     torch.testing.assert_close(mixed["label"], expected)
 
 
-def test_cutmix_by_direct_computation() -> None:
+def test_cutmix_is_its_definition() -> None:
     """A label's share is that of the pixels."""
     for _ in range(10):
         images, batch, mixed = mix(mixup_alpha=0.0)

@@ -102,7 +102,7 @@ def test_parameters_keep_their_names() -> None:
     ("stages", "embed_dims", "patch_size", "window", "size"),
     [(2, 8, 4, 3, (40, 24)), (3, 24, 4, (2, 5), (48, 80)), (4, 16, 4, (8, 8, 4, 2), (64, 96)), (3, 12, 2, 7, (24, 40))],
 )
-def test_any_width_window_and_image(
+def test_any_width_window_and_image_work(
     stages: int, embed_dims: int, patch_size: int, window: object, size: tuple[int, int]
 ) -> None:
     arch = dict(embed_dims=embed_dims, depths=[1] * stages, num_heads=[1] * stages)

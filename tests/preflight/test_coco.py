@@ -22,7 +22,7 @@ def test_unreadable_json_names_file_and_place(detection: Config, root: Path) -> 
         check_config(detection)
 
 
-def test_binary_annotation_file(detection: Config, root: Path) -> None:
+def test_a_binary_annotation_file_is_named(detection: Config, root: Path) -> None:
     """An image in the annotation file's place is named."""
     shutil.copy(next((root / "train").iterdir()), root / TRAIN_JSON)
     with pytest.raises(DataError, match=r"instances_train\.json\) is not readable as JSON: it is no text file"):
@@ -30,7 +30,7 @@ def test_binary_annotation_file(detection: Config, root: Path) -> None:
 
 
 @pytest.mark.parametrize("lacking", ["images", "annotations", "categories"])
-def test_empty_lists_of_a_coco_file(detection: Config, root: Path, lacking: str) -> None:
+def test_empty_lists_of_a_coco_file_are_named(detection: Config, root: Path, lacking: str) -> None:
     """Nothing to train on is said, where MMEngine would fail to concatenate no arrays."""
     edit_json(root / TRAIN_JSON, lambda content: content.update({lacking: []}))
     with pytest.raises(DataError, match=rf"the list '{lacking}' is empty"):
@@ -38,7 +38,7 @@ def test_empty_lists_of_a_coco_file(detection: Config, root: Path, lacking: str)
 
 
 @pytest.mark.parametrize("lacking", ["images", "annotations", "categories"])
-def test_lists_of_a_coco_file(detection: Config, root: Path, lacking: str) -> None:
+def test_missing_lists_of_a_coco_file_are_named(detection: Config, root: Path, lacking: str) -> None:
     """A file without one of COCO's lists trains on nothing; it is refused."""
     edit_json(root / TRAIN_JSON, lambda content: content.pop(lacking))
     with pytest.raises(
@@ -60,14 +60,14 @@ def test_unlabelled_test_set_passes_where_nothing_is_scored(detection: Config, r
     ("key", "message"),
     [("image_id", "there is no image 999"), ("category_id", "there is no category 999")],
 )
-def test_dangling_annotations(detection: Config, root: Path, key: str, message: str) -> None:
+def test_dangling_annotations_are_named_and_counted(detection: Config, root: Path, key: str, message: str) -> None:
     """Annotations that point nowhere are named and counted, not skipped in silence."""
     edit_json(root / TRAIN_JSON, lambda content: [one.update({key: 999}) for one in content["annotations"][:7]])
     with pytest.raises(DataError, match=rf"(?s)annotation \d+: {message}\n.*and 2 more"):
         check_config(detection)
 
 
-def test_class_names_that_the_file_lacks(detection: Config, root: Path) -> None:
+def test_class_names_that_the_file_lacks_are_refused(detection: Config, root: Path) -> None:
     """MMDetection drops the objects of a class whose name is spelt otherwise in the file, without a word."""
     edit_json(root / TRAIN_JSON, lambda content: content["categories"][0].update(name="Fluorescence-Nucleus"))
     with pytest.raises(DataError) as error:
@@ -76,7 +76,7 @@ def test_class_names_that_the_file_lacks(detection: Config, root: Path) -> None:
     assert "'fluorescence-nucleus'" in str(error.value) and "'Fluorescence-Nucleus'" in str(error.value)
 
 
-def test_class_names_in_another_order(detection: Config, root: Path) -> None:
+def test_class_names_in_another_order_are_refused(detection: Config, root: Path) -> None:
     """MMDetection numbers classes in the file's order, so another order in the config swaps their names."""
     edit_json(root / TRAIN_JSON, lambda content: content["categories"].reverse())
     with pytest.raises(DataError, match=r"another order.*classes=\('histology-nucleus', 'fluorescence-nucleus'\)"):
@@ -90,7 +90,7 @@ def test_classes_default_to_those_of_the_data_set_class(detection: Config) -> No
         check_config(detection)
 
 
-def test_panoptic_file(tmp_path: Path) -> None:
+def test_categories_of_a_panoptic_file_are_checked(tmp_path: Path) -> None:
     """In a panoptic file the categories stand in each annotation's segments."""
     path = tmp_path / "panoptic.json"
     segments = [{"id": 5, "category_id": 1}, {"id": 6, "category_id": 1}]
@@ -107,14 +107,14 @@ def test_panoptic_file(tmp_path: Path) -> None:
         check_file(str(path), "ann_file", ("sky",))
 
 
-def test_annotation_file_not_set(detection: Config) -> None:
+def test_an_annotation_file_that_is_not_set_is_named(detection: Config) -> None:
     """MMEngine's default is an empty name, which would end in a FileNotFoundError for ''."""
     del detection.train_dataloader.dataset.dataset["ann_file"]
     with pytest.raises(ConfigError, match=r"train_dataloader\.dataset\.dataset\.ann_file is not set"):
         check_config(detection)
 
 
-def test_entry_without_an_id(detection: Config, root: Path) -> None:
+def test_an_entry_without_an_id_names_the_key(detection: Config, root: Path) -> None:
     """An incomplete entry names the key that it lacks."""
     edit_json(root / TRAIN_JSON, lambda content: content["images"][0].pop("file_name"))
     with pytest.raises(DataError, match=r"an entry lacks what COCO asks of it .*'file_name'"):

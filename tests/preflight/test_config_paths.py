@@ -54,7 +54,7 @@ def test_missing_image_folder_of_validation_stops_training(segmentation: Config,
         check_config(segmentation)
 
 
-def test_folder_without_images_of_the_ending(segmentation: Config, root: Path) -> None:
+def test_a_folder_without_images_of_the_ending_is_named(segmentation: Config, root: Path) -> None:
     """One's own PNGs under the default ending .jpg: the endings found are named."""
     for path in (root / "train").iterdir():
         path.rename(path.with_suffix(".png"))

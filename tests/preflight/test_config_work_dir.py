@@ -8,7 +8,7 @@ from mmswinv2.errors import ConfigError
 from mmswinv2.preflight import check_work_dir
 
 
-def test_work_dir_below_a_file(tmp_path: Path) -> None:
+def test_a_work_dir_below_a_file_is_refused(tmp_path: Path) -> None:
     """A work dir that cannot be made is named."""
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=rf"work dir {tmp_path}/file/run cannot be written \(Not a directory\)"):

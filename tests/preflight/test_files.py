@@ -45,7 +45,7 @@ def test_truncated_png_is_found_by_its_end(root: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"), [(b"", "the file is empty"), (b"<html>404</html>", "it is not an image")]
 )
-def test_file_that_is_no_image(root: Path, content: bytes, message: str) -> None:
+def test_a_file_that_is_no_image_is_named(root: Path, content: bytes, message: str) -> None:
     """An empty file and a saved error page are named."""
     path = next((root / "train").iterdir())
     path.write_bytes(content)
@@ -71,7 +71,9 @@ def test_corrupt_image_stops_the_check(segmentation: Config, root: Path) -> None
 
 
 @pytest.mark.parametrize("reduce_zero_label", [True, False])
-def test_label_values_outside_the_classes(segmentation: Config, root: Path, reduce_zero_label: bool) -> None:
+def test_label_values_outside_the_classes_are_refused(
+    segmentation: Config, root: Path, reduce_zero_label: bool
+) -> None:
     """File, value and number of classes are named, and reduce_zero_label, the usual cause."""
     path = sorted((root / "semantic/train").iterdir())[0]
     label_map = np.asarray(Image.open(path)).copy()
@@ -107,7 +109,7 @@ def test_label_values_agree_with_what_the_pipeline_makes_of_them(segmentation: C
         assert loaded == [class_of(value, dataset) for value in range(256)]
 
 
-def test_corrupt_label_map(segmentation: Config, root: Path) -> None:
+def test_a_corrupt_label_map_is_named(segmentation: Config, root: Path) -> None:
     """A label map that does not decode, or has three channels, is named."""
     first, second = sorted((root / "semantic/train").iterdir())[:2]
     data = bytearray(first.read_bytes())

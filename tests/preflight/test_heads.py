@@ -65,7 +65,7 @@ STOCK = {
 
 
 @pytest.mark.parametrize("name", STOCK)
-def test_class_counts_of_stock_configs(name: str) -> None:
+def test_class_counts_of_heads_must_be_those_of_the_data(name: str) -> None:
     """Stock configs pass with their own data, RPN and stuff heads included; with other data their keys are named."""
     package, path, keys = STOCK[name]
     cfg = stock(package, path)
@@ -82,7 +82,7 @@ def test_region_proposals_have_one_class_by_design() -> None:
     check_class_counts(built_model(cfg), dict(classes=tuple(map(str, range(80)))), "train_dataloader.dataset")
 
 
-def test_single_class_without_its_comma(detection: Config) -> None:
+def test_a_single_class_without_its_comma_is_explained(detection: Config) -> None:
     """classes=('cat') is a string of three letters."""
     with pytest.raises(ConfigError, match=r"write classes=\('cat',\)"):
         check_class_counts(built_model(detection), dict(classes="cat"), "train_dataloader.dataset")
@@ -107,7 +107,7 @@ def test_single_class_without_its_comma(detection: Config) -> None:
         ({"backbone.arch": "tiny"}, "model.decode_head.in_channels has 16 for level 0, which has 96 channels"),
     ],
 )
-def test_heads_that_do_not_fit_the_backbone(segmentation: Config, change: dict, sentence: str) -> None:
+def test_heads_that_do_not_fit_the_backbone_are_named(segmentation: Config, change: dict, sentence: str) -> None:
     """Before anything is built, where the error would be of a shape deep inside."""
     segmentation.merge_from_dict(
         dict(model=dict(backbone=dict(arch=dict(_delete_=True, **ARCH), out_indices=(0, 1, 2, 3))))
@@ -122,7 +122,7 @@ def test_heads_that_do_not_fit_the_backbone(segmentation: Config, change: dict, 
         check_channels(segmentation)
 
 
-def test_a_neck_that_does_not_fit_the_backbone(detection: Config) -> None:
+def test_a_neck_that_does_not_fit_the_backbone_is_named(detection: Config) -> None:
     check_channels(detection)
     detection.model.neck.in_channels = [256, 512, 1024, 2048]
     with pytest.raises(ConfigError, match=r"model\.neck\.in_channels is \[256, 512, 1024, 2048\], the levels of the"):

@@ -90,20 +90,20 @@ def test_good_data_trains(cfg: Config) -> None:
     assert train(cfg).iter == 1
 
 
-def test_root_that_is_not_there(cfg: Config, root: Path) -> None:
+def test_a_root_that_is_not_there_is_named(cfg: Config, root: Path) -> None:
     cfg.train_dataloader.dataset.data_root = f"{root}/nowhere"
     with pytest.raises(ConfigError, match=rf"train_dataloader\.dataset\.data_root: no such folder: {root}/nowhere"):
         check_config(cfg)
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_empty_class_folder(cfg: Config, root: Path, split: str) -> None:
+def test_an_empty_class_folder_is_named(cfg: Config, root: Path, split: str) -> None:
     """Of the validation data too, before anything is trained."""
     (root / split / "cow").mkdir()
     assert re.search(rf"{root}/{split}: 1 of the 4 classes have no image: cow\.", refused(cfg))
 
 
-def test_more_classes_than_the_model_has(cfg: Config, root: Path) -> None:
+def test_more_classes_than_the_model_has_are_refused(cfg: Config, root: Path) -> None:
     """Both counts, with the config key of each."""
     for split in ("train", "val"):
         write_classes(root / split, ["cow"])
@@ -112,7 +112,7 @@ def test_more_classes_than_the_model_has(cfg: Config, root: Path) -> None:
     assert "model.num_classes is 3, the data has 4" in message
 
 
-def test_label_in_a_list_beyond_the_model(cfg: Config, root: Path) -> None:
+def test_a_label_beyond_the_model_is_refused(cfg: Config, root: Path) -> None:
     """A list that counts from 1, its classes without names."""
     (root / "train.txt").write_text("".join(f"{path} {label}\n" for label, path in enumerate(IMAGES[:3], 1)))
     cfg.train_dataloader.dataset.ann_file = "train.txt"
@@ -131,13 +131,13 @@ def test_missing_images_of_a_list_are_named_and_counted(cfg: Config, root: Path)
     assert f"{root}/train/bird/missing0.jpg: no such file" in message and "and 2 more" in message
 
 
-def test_validation_with_other_classes(cfg: Config, root: Path) -> None:
+def test_validation_with_other_classes_is_refused(cfg: Config, root: Path) -> None:
     """The same number of folders under other names: labels would mean other classes, and accuracy drop to nothing."""
     (root / "val/cat").rename(root / "val/eel")
     assert "numbered differently:\n  label 1: cat and dog\n  label 2: dog and eel\nLabels" in refused(cfg)
 
 
-def test_validation_with_a_class_of_another_name(cfg: Config, root: Path) -> None:
+def test_validation_with_a_class_of_another_name_is_refused(cfg: Config, root: Path) -> None:
     """Names that the config gives count as well."""
     (root / "val/cat").rename(root / "val/eel")
     cfg.val_dataloader.dataset.metainfo = dict(classes=("bird", "eel", "dog"))
@@ -155,7 +155,7 @@ def test_simmim_does_not_look_at_classes(cfg: Config, root: Path) -> None:
     assert train(cfg).iter == 1
 
 
-def test_corrupt_image(cfg: Config, root: Path) -> None:
+def test_a_corrupt_image_is_named(cfg: Config, root: Path) -> None:
     path = next((root / "val/dog").iterdir())
     path.write_bytes(path.read_bytes()[:3000])
     assert re.search(rf"val_dataloader\.dataset: 1 of the 6 files .*\n  {path}: .*truncated", refused(cfg))
@@ -216,7 +216,9 @@ def test_good_shards_train(cfg: Config, shards: Path) -> None:
         (rewrite, r"2 of the 6 files .*\n  {shard}/sample2\.jpg: it is not an image"),
     ],
 )
-def test_shards_that_the_index_does_not_fit(cfg: Config, shards: Path, spoil: Callable, message: str) -> None:
+def test_shards_that_the_index_does_not_fit_are_refused(
+    cfg: Config, shards: Path, spoil: Callable, message: str
+) -> None:
     """A shard that is missing, cut short or written anew since."""
     shard = shards / "000001.tar"
     spoil(shard)

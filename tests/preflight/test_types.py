@@ -18,7 +18,7 @@ from mmswinv2.preflight import check_config, explain_unknown_type
         ("model", "MaskRCN", "MaskRCNN"),
     ],
 )
-def test_unknown_model_type(detection: Config, key: str, name: str, near: str) -> None:
+def test_an_unknown_model_type_gets_the_nearest(detection: Config, key: str, name: str, near: str) -> None:
     """The config key is named, and the nearest registered name, with its scope where a config needs it."""
     detection.merge_from_dict({f"{key}.type": name})
     error = failing(MODELS.build, detection.model, detection)
@@ -26,27 +26,27 @@ def test_unknown_model_type(detection: Config, key: str, name: str, near: str) -
     assert f"did you mean {near!r}?" in str(error)
 
 
-def test_type_of_another_kind(detection: Config) -> None:
+def test_a_type_of_another_kind_is_explained(detection: Config) -> None:
     """A data set in a model's place is recognised as what it is."""
     detection.model.roi_head.type = "CocoPanopticDataset"
     error = failing(MODELS.build, detection.model, detection)
     assert "the nearest name is 'CocoPanopticDataset', of the registry for 'dataset'" in str(error)
 
 
-def test_type_like_nothing(detection: Config) -> None:
+def test_a_type_like_no_other_is_named(detection: Config) -> None:
     """No far-fetched suggestion."""
     detection.model.roi_head.type = "Zzyzx"
     assert "no registered name is near it" in str(failing(MODELS.build, detection.model, detection))
 
 
-def test_unknown_layer_of_mmcv(segmentation: Config) -> None:
+def test_an_unknown_layer_of_mmcv_is_named(segmentation: Config) -> None:
     """mmcv's own words for an unknown norm, conv or upsample layer are understood as well."""
     segmentation.model.decode_head.norm_cfg = dict(type="SyncBM")
     error = failing(MODELS.build, segmentation.model, segmentation)
     assert str(error) == "model.decode_head.norm_cfg.type: there is no model of type 'SyncBM'; did you mean 'SyncBN'?"
 
 
-def test_unknown_hook_and_data_set(detection: Config) -> None:
+def test_an_unknown_hook_or_data_set_is_named(detection: Config) -> None:
     """Every registry is known, wherever the type stands in the config."""
     detection.custom_hooks = [dict(type="mmswinv2.DataChekHook")]
     error = failing(HOOKS.build, detection.custom_hooks[0], detection)
