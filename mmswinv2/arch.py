@@ -1,4 +1,4 @@
-"""The settings of Swin Transformer V2: sizes, tiny to giant (paper section 3.5), windows, rates and keywords."""
+"""The settings of Swin V2: sizes, tiny to giant (the paper's "Model configurations"), windows, rates and keywords."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches

@@ -1,8 +1,11 @@
 """Swin V2 as the official release computes it: windows padded, rolled and masked, bias looked up in a table.
 
-Functions of a state dict with the official names, in the dtype of its tensors. Attention itself is the plain form that
-stands beside the fast one. One thing differs from the release: padding is masked as keys, for whoever pads attends to
-nothing that is not there. At the sizes where the official code runs there is no padding.
+The release is github.com/microsoft/Swin-Transformer, models/swin_transformer_v2.py. Here it is functions of a state
+dict with the official names, in the dtype of its tensors. Attention itself is the plain form that stands beside
+the fast one.
+
+One thing differs from the release: padding is masked as keys, so that no token attends to it. At the sizes where the
+official code runs there is no padding.
 """
 
 import math

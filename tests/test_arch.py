@@ -11,7 +11,7 @@ from mmswinv2.arch import ARCHS, Arch, parse_arch
 
 SMALL = dict(embed_dims=8, depths=[1, 2], num_heads=[1, 2])
 
-# Paper section 3.5: channels of the first stage and blocks of each; heads have 32 channels.
+# The paper's section "Model configurations": channels of the first stage and blocks of each; heads have 32 channels.
 PAPER = {
     "tiny": (96, (2, 2, 6, 2)),
     "small": (96, (2, 2, 18, 2)),

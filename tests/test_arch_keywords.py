@@ -1,4 +1,4 @@
-"""Keywords: those of other Swins are explained, typing errors get the nearest, values are checked."""
+"""The backbone's keywords: those of other Swins are explained, typing errors get the nearest, values are checked."""
 
 import re
 from inspect import signature

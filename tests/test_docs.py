@@ -1,7 +1,7 @@
 """The pages cannot rot.
 
-Of the page on data the configs are saved where it says and the first commands are run, on small models. On all pages,
-links and commands lead to what there is, and on the one on architecture the names of modules and functions.
+The configs of ``docs/data.md`` are saved where the page says, and its first commands are run, on small models. On every
+page the links lead to files, and commands, modules and functions exist. ``docs/architecture.md`` names every room.
 """
 
 import json

@@ -1,7 +1,7 @@
 """`make setup` on a copy of the Makefile, with an interpreter that notes what it is asked to install.
 
-What the steps install is proved by the environment that these tests run in; here it is about their order, what is
-missing, and which of them run again.
+The environment that these tests run in proves what the steps install. The tests look at the order of the steps, at
+what is missing before the first, and at which of them run again.
 """
 
 import os

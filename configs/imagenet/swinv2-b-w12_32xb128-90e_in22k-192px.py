@@ -1,5 +1,5 @@
 # ImageNet-22k, SwinV2-B, window 12, 192 px: 90 epochs at batch 4096 (32 GPUs x 128 images), lr 1e-3.
-# Source: the official release, swinv2_base_patch4_window12_192_22k, and the SwinV2 paper (arXiv 2111.09883, A2.1).
+# Source: the official release, swinv2_base_patch4_window12_192_22k, and the paper's appendix A2.1 (arXiv 2111.09883).
 _base_ = [
     "../_base_/models/classifier_swinv2.py",
     "../_base_/datasets/imagenet22k_192.py",

@@ -168,8 +168,8 @@ class SwinTransformerV2(BaseModule):
         """Layer of a parameter, 0 at the input, and the number of layers, as in MMPretrain.
 
         The patch embedding is layer 0, block b of stage s is layer sum(depths[:s]) + b + 1, a patch merging belongs to
-        the layer of its stage's last block, and the output norms are layer sum(depths) + 1 (as in the official
-        ``get_swin_layer``).
+        the layer of its stage's last block, and the output norms are layer sum(depths) + 1 (as in ``get_swin_layer``
+        of github.com/microsoft/SimMIM).
 
         Args:
             param_name: Such as ``layers.2.blocks.5.attn.q_bias``.

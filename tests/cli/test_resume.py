@@ -1,6 +1,6 @@
 """tools/train.py killed within an epoch, without a chance to tidy up, then resumed: as if it had never stopped.
 
-The runs use by config what long runs need: best checkpoint, averaged weights, gradient accumulation and clipping, logs
+Their configs use what long runs need: best checkpoint, averaged weights, gradient accumulation and clipping, logs
 for TensorBoard and as JSON.
 """
 

@@ -197,7 +197,7 @@ def test_parameter_groups_are_the_official_ones(official: Official, name: str) -
 
 
 def official_layer_id(key: str, depths: tuple[int, ...]) -> int:
-    """The official ``get_swin_layer``: 0 at the input, the head last."""
+    """``get_swin_layer`` of github.com/microsoft/SimMIM: 0 at the input, the head last."""
     if key == "mask_token" or ".patch_embed." in key:
         return 0
     place = re.match(r"backbone\.layers\.(\d)\.(?:blocks\.(\d+)|downsample)", key)

@@ -1,7 +1,7 @@
 """Recipes of SimMIM and classification run for real, through the tools, with the commands of ``docs/pretraining.md``.
 
-The shipped nuclei stand for ImageNet, each image in a folder of its kind. Of a recipe only roots, sizes (images,
-architecture, heads, classes, iterations, workers) and the batch size are changed, by ``--cfg-options``.
+The shipped nuclei stand for ImageNet, each image in a folder of its kind. Only this is changed of a recipe, by
+``--cfg-options``: roots, the batch size, and sizes (images, architecture, heads, classes, iterations, workers).
 """
 
 import json

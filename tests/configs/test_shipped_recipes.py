@@ -1,7 +1,7 @@
 """The shipped recipes run for real: two iterations of training, then evaluation, on real images.
 
-Of a recipe only roots and file names, sizes (images, architecture, heads, samples, iterations, workers) and what an
-untrained model on a CPU asks for are changed: a score threshold of 0, and a precision that a CPU has.
+Only this is changed of a recipe: roots and file names; sizes (images, architecture, heads, samples, iterations,
+workers); the score threshold, 0 because the model is untrained; and the precision, to one that a CPU has.
 """
 
 import json

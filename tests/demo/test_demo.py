@@ -1,4 +1,4 @@
-"""The demonstration's scores, baselines and pictures: what its table says must be right."""
+"""The demonstration's scores, baselines and pictures: what its table says is right."""
 
 import importlib
 import json

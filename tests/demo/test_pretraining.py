@@ -1,4 +1,4 @@
-"""The demonstration of pretraining: its lists of images, baseline and pictures."""
+"""The demonstration of pretraining: what its table and pictures say of images, baselines and losses is right."""
 
 import importlib
 import json

@@ -1,4 +1,4 @@
-"""Optimizer groups, by parameter name: learning rate by depth, and what weight decay leaves alone."""
+"""Optimizer groups: each parameter has the learning rate of its depth, and weight decay leaves the right ones alone."""
 
 import logging
 import re
@@ -182,7 +182,7 @@ def test_groups_are_named_after_layer_and_decay() -> None:
     ],
 )
 def test_layer_ids_of_tiny_and_base(arch: str, last_layer: int, spots: dict[str, int]) -> None:
-    """As the official get_swin_layer: T has the layers 0 to 13, B 0 to 25, the output norms last."""
+    """As get_swin_layer of github.com/microsoft/SimMIM: T has the layers 0 to 13, B 0 to 25, the output norms last."""
     with torch.device("meta"):
         backbone = SwinTransformerV2(arch)
     depths = {

@@ -1,4 +1,4 @@
-"""Top-k accuracy on what the classifier returns."""
+"""Top-k accuracy of what the classifier returns: which predictions are right, and what cannot be scored."""
 
 import pytest
 import torch

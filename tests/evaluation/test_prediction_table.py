@@ -1,4 +1,4 @@
-"""The CSV file of a classifier's predictions."""
+"""The CSV file of a classifier's predictions: a row for each image, with its label where it has one."""
 
 import csv
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The mean over images, however they fall into batches."""
+"""SimMIM's error in validation: the mean over images, however they fall into batches, of one evaluation."""
 
 import re
 

@@ -53,7 +53,7 @@ def test_a_pretrained_window_of_one_is_finite(cpb: LogCPB) -> None:
 def test_bias_is_the_official_table_looked_up(
     cpb: LogCPB, window: tuple[int, int], pretrained: tuple[int, int]
 ) -> None:
-    """Against table and relative_position_index of facts A2 in float64, and against the formula pair by pair."""
+    """In float64, with the official release's table and relative_position_index, and by the formula pair by pair."""
     bias = cpb.bias(window, window_tensor(*pretrained))
     state = {name: tensor.double() for name, tensor in cpb.state_dict().items()}
     expected = reference.position_bias(state, window, pretrained)

@@ -122,9 +122,9 @@ def test_an_ema_swap_takes_windows_and_bias_along() -> None:
     image = torch.randn(1, 3, 40, 40)
     with torch.no_grad():
         own, other = model(image), averaged(image)
-        hook._swap_ema_parameters()
+        hook.before_val_epoch(runner=None)
         for actual, expected in ((model(image), other), (averaged(image), own)):
             assert all(torch.equal(x, y) for x, y in zip(actual, expected, strict=True))
-        hook._swap_ema_parameters()
+        hook.after_val_epoch(runner=None)
         assert all(torch.equal(x, y) for x, y in zip(model(image), own, strict=True))
     assert averaged.pretrained_window_sizes.tolist() == [[12, 12], [12, 12], [12, 12]]

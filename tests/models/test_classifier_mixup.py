@@ -1,4 +1,4 @@
-"""Mixup and CutMix on batches of the classifier."""
+"""Mixup and CutMix are what their papers define, in training only, and refuse batches that they cannot pair."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The data are looked at before the first iteration."""
+"""The hook that looks at the data stops a run before its first iteration."""
 
 import shutil
 from collections.abc import Iterator

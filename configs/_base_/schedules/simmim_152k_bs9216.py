@@ -1,5 +1,5 @@
 # 20 epochs * 70e6 images / 9216 images an iteration = 151910, so 152000 iterations.
-# Source: stage 1 of SwinV2-G in the SwinV2 paper (arXiv 2111.09883, A2.2): AdamW, lr 1.4e-3 at batch 9216, weight decay
+# Source: stage 1 of SwinV2-G in arXiv 2111.09883, appendix A2.2: AdamW, lr 1.4e-3 at batch 9216, weight decay
 # 0.1, gradients clipped at norm 100, warm-up of 30000 iterations, then a cosine. In mixed precision: --amp.
 # It does not say where warm-up starts and the cosine ends: the ratios are those of simmim_800e and imagenet_300e.
 _base_ = "./simmim_800e.py"
