@@ -56,6 +56,7 @@ setup(
             "pytest",
             "hypothesis",
             "ruff",
+            "mypy",
         ],
     },
 )
