@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from numbers import Integral, Real
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from .errors import ConfigError, ConfigTypeError
 
@@ -74,9 +74,9 @@ def parse_arch(arch: str | Mapping[str, Any]) -> Arch:
     return parsed
 
 
-def is_positive_int(value: object) -> bool:
-    """Whether ``value`` is an integer above 0; bool does not count as one."""
-    return isinstance(value, Integral) and not isinstance(value, bool) and value > 0
+def is_positive_int(value: object) -> TypeGuard[int]:
+    """Whether ``value`` is an integer above 0, numpy's included; bool does not count as one."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) > 0
 
 
 def check_rate(name: str, rate: object) -> None:
@@ -92,7 +92,7 @@ def check_rate(name: str, rate: object) -> None:
     """
     if not isinstance(rate, Real) or isinstance(rate, bool):
         raise ConfigTypeError(f"{name} must be a number in [0, 1), got {rate!r}")
-    if not 0 <= rate < 1:
+    if rate < 0 or not rate < 1:  # NaN is refused too
         raise ConfigError(f"{name} must lie in [0, 1), got {rate!r}")
 
 
@@ -133,22 +133,25 @@ def per_stage_windows(
     Raises:
         ConfigError: Another form, a number below 1, or a wrong count of stages.
     """
-    if is_positive_int(value) or _is_pair(value):
-        return (_as_pair(value),) * num_stages
-    if isinstance(value, list | tuple) and value and all(is_positive_int(item) or _is_pair(item) for item in value):
-        if len(value) == num_stages:
-            return tuple(_as_pair(item) for item in value)
-        raise ConfigError(f"{name} has {len(value)} entries, the model has {num_stages} stages: {value!r}")
-    raise ConfigError(f"{name} must be {FORMS}, in tokens and at least 1, got {value!r}")
+    for_all_stages = _pair(value)
+    if for_all_stages is not None:
+        return (for_all_stages,) * num_stages
+    entries = value if isinstance(value, list | tuple) else ()
+    windows = tuple(window for window in map(_pair, entries) if window is not None)
+    if not entries or len(windows) < len(entries):
+        raise ConfigError(f"{name} must be {FORMS}, in tokens and at least 1, got {value!r}")
+    if len(windows) != num_stages:
+        raise ConfigError(f"{name} has {len(windows)} entries, the model has {num_stages} stages: {value!r}")
+    return windows
 
 
-def _is_pair(value: object) -> bool:
-    return isinstance(value, list | tuple) and len(value) == 2 and all(map(is_positive_int, value))
-
-
-def _as_pair(value: WindowSize | list) -> tuple[int, int]:
-    h, w = (value, value) if is_positive_int(value) else value
-    return int(h), int(w)
+def _pair(value: object) -> tuple[int, int] | None:
+    """The pair (h, w) that a pair or an int stands for; None for anything else."""
+    if is_positive_int(value):
+        return int(value), int(value)
+    if isinstance(value, list | tuple) and len(value) == 2 and all(map(is_positive_int, value)):
+        return int(value[0]), int(value[1])
+    return None
 
 
 _ARCH = "give arch='tiny' ... 'giant', or arch=dict(embed_dims=, depths=, num_heads=)"

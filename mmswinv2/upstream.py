@@ -101,7 +101,7 @@ def own_metainfo(dataset: "BaseDataset") -> dict[str, Any]:
     return dataset._metainfo
 
 
-def read_metainfo(dataset_class: type, metainfo: Mapping[str, Any] | None) -> dict[str, Any]:
+def read_metainfo(dataset_class: "type[BaseDataset]", metainfo: Mapping[str, Any] | None) -> dict[str, Any]:
     """What a data set of a class makes of its argument ``metainfo``, files that it names read."""
     return dataset_class._load_metainfo(metainfo)
 

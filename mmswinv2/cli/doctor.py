@@ -7,7 +7,6 @@ elsewhere they surface as long tracebacks: every other command looks for them fi
 
 import argparse
 import os
-import re
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.metadata import version
@@ -95,7 +94,7 @@ def find_further_faults() -> Iterator[str]:
 
 def torch_version() -> tuple[int, int]:
     """(major, minor) of the installed torch."""
-    major, minor = re.match(r"(\d+)\.(\d+)", torch.__version__).groups()
+    major, minor, *_ = torch.__version__.split(".")
     return int(major), int(minor)
 
 

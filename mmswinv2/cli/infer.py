@@ -19,11 +19,11 @@ from mmcv import imread
 from mmengine import dump, track_iter_progress
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.model import BaseModel
 from mmengine.registry import VISUALIZERS
 from mmengine.structures import BaseDataElement
 from mmengine.visualization import Visualizer
 from PIL import Image
-from torch import nn
 
 from ..checkpoint import model_weights, read_checkpoint
 from ..errors import ConfigError, DataError
@@ -105,7 +105,7 @@ def infer(cfg: Config, images: dict[Path, Path], args: argparse.Namespace) -> li
     return faults
 
 
-def load_model(cfg: Config, source: str, device: str) -> tuple[nn.Module, Callable]:
+def load_model(cfg: Config, source: str, device: str) -> tuple[BaseModel, Callable]:
     """The model of a detection or segmentation config, and the function that predicts for one image file."""
     build, predict = model_functions(cfg)
     checkpoint = read_checkpoint(source).content
@@ -145,7 +145,7 @@ def dataset_meta(cfg: Config, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     return meta
 
 
-def build_visualizer(cfg: Config, model: nn.Module) -> Visualizer:
+def build_visualizer(cfg: Config, model: BaseModel) -> Visualizer:
     """The config's visualizer without its backends, which would log every picture once more."""
     visualizer = VISUALIZERS.build({"name": "infer", **cfg.visualizer, "vis_backends": None})
     visualizer.dataset_meta = model.dataset_meta

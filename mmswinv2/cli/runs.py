@@ -4,6 +4,7 @@ import argparse
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config, DictAction
 from mmengine.hub import get_config
@@ -95,7 +96,7 @@ def build_runner(cfg: Config, loaders: tuple[str, ...]) -> Runner:
     check_work_dir(cfg.work_dir)
     if is_main_process():
         check_config(cfg, loaders)
-    checks = [
+    checks: list[dict[str, Any]] = [
         dict(type="mmswinv2.DataCheckHook"),
         dict(type="mmswinv2.WeightsCheckHook", whole_model="train_dataloader" not in loaders),
     ]

@@ -117,10 +117,12 @@ def enable_dump(cfg: Config, out: str) -> None:
             evaluator.update(output_dir=out)
         return
     if str(cfg.model.type).endswith("ImageClassifier"):
-        suffixes, dump = (".csv",), dict(type="mmswinv2.PredictionTable", out_file=out)
+        suffixes: tuple[str, ...] = (".csv",)
+        dump = dict(type="mmswinv2.PredictionTable", out_file=out)
     else:
         kind = "mmdet.DumpDetResults" if cfg.get("default_scope") == "mmdet" else "DumpResults"
-        suffixes, dump = (".pkl", ".pickle"), dict(type=kind, out_file_path=out)
+        suffixes = (".pkl", ".pickle")
+        dump = dict(type=kind, out_file_path=out)
     if not out.endswith(suffixes):
         raise ConfigError(f"--out takes a {suffixes[0]} file for this config, got {out}")
     cfg.test_evaluator = [*evaluators, dump]

@@ -196,12 +196,12 @@ class ImageDataset(BaseDataset):
 
     def _lines(self) -> Iterator[str]:
         """A line for each image."""
+        if not self.with_label:
+            return list_file_lines(self.ann_file, self.backend_args) if self.ann_file else folder_lines(self.folder)
+        if not self.ann_file:
+            return class_folder_lines(self.folder, own_metainfo(self)["classes"])
         classes = own_metainfo(self).get("classes")
-        if self.ann_file and self.with_label:
-            return labelled_list_file_lines(self.ann_file, classes and len(classes), self.backend_args)
-        if self.ann_file:
-            return list_file_lines(self.ann_file, self.backend_args)
-        return class_folder_lines(self.folder, classes) if self.with_label else folder_lines(self.folder)
+        return labelled_list_file_lines(self.ann_file, classes and len(classes), self.backend_args)
 
     def _counted(self, lines: Iterable[str]) -> Iterator[str]:
         """The lines as they are; the greatest label is noted, for the check before a run."""

@@ -174,7 +174,7 @@ def index_shard(folder: str, shard: str) -> list[str]:
                 if suffix in IMAGE_SUFFIXES:
                     images.append((key, member))
                 elif suffix == ".cls":
-                    labels[key] = int(tar.extractfile(member).read())
+                    labels[key] = _label(tar, member)
     except (tarfile.TarError, OSError, ValueError) as error:
         raise DataError(f"{path} is not an uncompressed tar file of images and labels: {error}") from error
     if not images:
@@ -185,6 +185,13 @@ def index_shard(folder: str, shard: str) -> list[str]:
         f"{shard}/{member.name} {member.offset_data} {member.size} {labels.get(key, NO_LABEL)}"
         for key, member in images
     ]
+
+
+def _label(tar: tarfile.TarFile, member: tarfile.TarInfo) -> int:
+    content = tar.extractfile(member)
+    if content is None:
+        raise ValueError(f"{member.name} is a folder or a device")
+    return int(content.read())
 
 
 def split_member(name: str) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from mmengine.dataset import ClassBalancedDataset
 from mmengine.dist import broadcast_object_list, get_dist_info, get_rank, sync_random_seed
-from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop
 from torch import nn
 from torch.utils.data import Sampler
 
@@ -46,7 +46,7 @@ class SeededIndex(int):
     def __mod__(self, other: int) -> "SeededIndex":
         return SeededIndex(int(self) % other, self.seed)
 
-    def __getnewargs__(self) -> tuple[int, int]:
+    def __getnewargs__(self) -> tuple[int, int]:  # type: ignore[override] # int's has the one argument of int
         """For pickling, on the way to a worker."""
         return int(self), self.seed
 
@@ -145,7 +145,7 @@ class ResumableSampler(Sampler[SeededIndex]):
 EPOCH_START = "epoch_start"
 
 
-class _Resumable:
+class _Resumable(BaseLoop):
     """What both loops share; the arguments are those of MMEngine's loop.
 
     Raises:

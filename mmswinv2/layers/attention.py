@@ -44,8 +44,8 @@ def cosine_attention(
         q = F.normalize(q.float(), dim=-1) * scale
         k = F.normalize(k.float(), dim=-1)
         parts = [
-            F.scaled_dot_product_attention(*qkv, bias[None], dropout, scale=1.0)
-            for qkv in zip(*(torch.split(x, MAX_SDPA_BATCH) for x in (q, k, v.float())), strict=True)
+            F.scaled_dot_product_attention(q_part, k_part, v_part, bias[None], dropout, scale=1.0)
+            for q_part, k_part, v_part in zip(*(torch.split(x, MAX_SDPA_BATCH) for x in (q, k, v.float())), strict=True)
         ]
         return (parts[0] if len(parts) == 1 else torch.cat(parts)).to(v.dtype)
 

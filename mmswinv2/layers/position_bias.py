@@ -6,14 +6,14 @@ coordinates, the network learnt with one window works with any other: "window tr
 
 import math
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def without_autocast(device: torch.device) -> AbstractContextManager:
+def without_autocast(device: torch.device) -> AbstractContextManager[object]:
     """Switches autocast off on ``device``, one without autocast (such as meta) included."""
     if torch.amp.is_autocast_available(device.type):
         return torch.autocast(device.type, enabled=False)
@@ -71,7 +71,9 @@ class LogCPB(nn.Sequential):
         )
         self._cache: CachedBias | None = None
 
-    def forward(self, window: tuple[int, int], pretrained_window: Tensor) -> Tensor:
+    def forward(  # type: ignore[override] # a Sequential for its names alone, it does not run as one
+        self, window: tuple[int, int], pretrained_window: Tensor
+    ) -> Tensor:
         """Bias between all pairs of tokens of a window, computed once while gradients are off.
 
         Args:
@@ -118,6 +120,8 @@ class LogCPB(nn.Sequential):
 
     def evaluate(self, coordinates: Tensor) -> Tensor:
         """The meta network, (..., 2) -> (..., heads), squashed to (0, 16) as in the released code."""
+        first: Any  # an nn.Linear, like ``last``; a Sequential gives its members out as plain Modules
+        last: Any
         first, _, last = self
         with without_autocast(coordinates.device):
             hidden = F.relu(F.linear(coordinates, first.weight.float(), first.bias.float()))

@@ -14,15 +14,15 @@ from torch import Tensor
 
 
 class Runs(NamedTuple):
-    """``count`` consecutive runs of ``length`` tokens each along one axis, from token ``start``."""
+    """``number`` consecutive runs of ``length`` tokens each along one axis, from token ``start``."""
 
     start: int
-    count: int
+    number: int
     length: int
 
     @property
     def span(self) -> slice:
-        return slice(self.start, self.start + self.count * self.length)
+        return slice(self.start, self.start + self.number * self.length)
 
 
 def axis_runs(size: int, window: int, shift: int) -> list[Runs]:
@@ -39,9 +39,9 @@ def axis_runs(size: int, window: int, shift: int) -> list[Runs]:
     """
     if size <= window:
         return [Runs(0, 1, size)]
-    count, rest = (size - shift) // window, (size - shift) % window
-    runs = [Runs(0, 1, shift), Runs(shift, count, window), Runs(size - rest, 1, rest)]
-    return [run for run in runs if run.count and run.length]
+    number, rest = (size - shift) // window, (size - shift) % window
+    runs = [Runs(0, 1, shift), Runs(shift, number, window), Runs(size - rest, 1, rest)]
+    return [run for run in runs if run.number and run.length]
 
 
 def map_size(x: Tensor) -> tuple[int, int]:
@@ -51,7 +51,8 @@ def map_size(x: Tensor) -> tuple[int, int]:
     one size, which is what it records here.
     """
     _, height, width, _ = x.shape
-    return (int(height), int(width)) if torch.jit.is_tracing() else (height, width)
+    tracing: bool = torch.jit.is_tracing()  # type: ignore[no-untyped-call] # torch has no types for it
+    return (int(height), int(width)) if tracing else (height, width)
 
 
 def map_windows(
@@ -80,7 +81,7 @@ def map_windows(
         for columns in all_columns:
             cell = (rows.length, columns.length)
             windows = partition(x[:, rows.span, columns.span], cell)
-            band.append(unpartition(function(windows, cell), cell, x.size(0), columns.count))
+            band.append(unpartition(function(windows, cell), cell, x.size(0), columns.number))
         bands.append(_concatenate(band, dim=2))
     return _concatenate(bands, dim=1)
 

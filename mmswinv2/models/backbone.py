@@ -49,6 +49,8 @@ class SwinTransformerV2(BaseModule):
         ConfigTypeError: A keyword that the backbone does not have; those of Swin V1 are explained.
     """
 
+    layers: Sequence[SwinV2Stage]
+
     def __init__(
         self,
         arch: str | Mapping[str, Any] = "tiny",
@@ -95,7 +97,7 @@ class SwinTransformerV2(BaseModule):
         self.patch_embed = PatchEmbed(in_channels, dims[0], patch_size)
         self.pos_drop = nn.Dropout(drop_rate)
         drop_path_rates = _linear_rates(drop_path_rate, self.arch.depths)
-        self.layers = nn.ModuleList(
+        self.layers = nn.ModuleList(  # type: ignore[assignment] # to mypy, its members are plain Modules
             SwinV2Stage(
                 dims[stage],
                 self.arch.depths[stage],
@@ -161,6 +163,7 @@ class SwinTransformerV2(BaseModule):
                 norm: nn.Module = getattr(self, f"norm{index}")
                 outputs.append(norm(x).permute(0, 3, 1, 2).contiguous())
             if index < self.out_indices[-1]:
+                assert stage.downsample is not None  # the last stage alone has none, and no output follows it
                 x = stage.downsample(x)
         return tuple(outputs)
 
@@ -243,7 +246,7 @@ def _settle_pretrained_windows(
 def unwrapped(model: nn.Module) -> nn.Module:
     """The model inside what may stand around it: distribution, test time augmentation, averaged weights (EMA)."""
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel | BaseAveragedModel):
-        model = model.module
+        model = model.get_submodule("module")
     return model
 
 

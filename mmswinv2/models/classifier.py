@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..arch import check_rate
-from ..errors import ConfigError
+from ..errors import ConfigError, DataError
 from ..registry import MODELS
 from .backbone import build_for_last_stage
 
@@ -115,12 +115,19 @@ class ImageClassifier(BaseModel):
             ``tensor``: logits (B, num_classes). ``loss``: a dict with ``loss``. ``predict``: for every image
             a dict with ``pred_score`` (num_classes,), probabilities, ``pred_label``, and if they are given
             ``gt_label`` and ``img_path``.
+
+        Raises:
+            DataError: ``loss`` without labels.
         """
         (features,) = self.backbone(inputs)
         logits = self.head(features.mean(dim=(2, 3)))
         if mode == "tensor":
             return logits
         if mode == "loss":
+            if label is None:
+                raise DataError(
+                    "ImageClassifier learns from labels, the batch has none: set with_label=True in the data"
+                )
             smoothing = self.label_smoothing if label.dim() == 1 else 0.0
             return {"loss": F.cross_entropy(logits.float(), label, label_smoothing=smoothing)}
         return self._predictions(logits.float().softmax(dim=1), label, info.get("img_path"))

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 
 from mmengine.config import Config, ConfigDict
+from mmengine.dataset import BaseDataset
 
 from ..errors import ConfigError, DataError, list_some, name_some
 from ..upstream import read_metainfo, reads_coco
@@ -116,7 +117,7 @@ def _check_references(content: dict, where: str) -> None:
         raise DataError(f"{where}: annotations refer to what the file does not hold:\n{list_some(dangling)}")
 
 
-def _class_names(cls: type, dataset: ConfigDict) -> tuple[str, ...]:
+def _class_names(cls: type[BaseDataset], dataset: ConfigDict) -> tuple[str, ...]:
     """The data set's class names, from its config or its class; a file name in metainfo is read."""
     return tuple(read_metainfo(cls, dataset.get("metainfo")).get("classes") or ())
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
+from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 from mmengine.utils import is_abs
 
@@ -36,7 +37,7 @@ def _leaves(key: str, dataset: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
         yield key, dataset
 
 
-def dataset_class(dataset: ConfigDict, scope: str | None) -> type:
+def dataset_class(dataset: ConfigDict, scope: str | None) -> type[BaseDataset]:
     """The class that a data set's ``type`` names, seen from the config's default scope.
 
     Raises:
@@ -127,8 +128,9 @@ def _missing_of_dataset(key: str, dataset: ConfigDict) -> Iterator[tuple[str, st
 
 def _environment_hint(cfg: Config, missing: dict[str, str]) -> str:
     """Names the environment variables that the missing paths come from."""
+    defaults: dict[str, str] = dict(ENVIRONMENT_ROOT.findall(cfg.text or ""))
     names = []
-    for name, default in dict(ENVIRONMENT_ROOT.findall(cfg.text or "")).items():
+    for name, default in defaults.items():
         root = Path(os.path.abspath(os.environ.get(name, default)))
         if any(Path(path).is_relative_to(root) for path in missing.values()):
             names.append(name)

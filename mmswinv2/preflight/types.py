@@ -1,7 +1,7 @@
 """Turns MMEngine's error for an unknown ``type`` into one that says where it stands and what is meant."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import SequenceMatcher
 
 import mmengine.registry
@@ -38,7 +38,7 @@ def types_in(node: object, key: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(node, dict):
         if isinstance(node.get("type"), str):
             yield key, node["type"]
-        items = node.items()
+        items: Iterable[tuple[object, object]] = node.items()
     elif isinstance(node, (list, tuple)):
         items = enumerate(node)
     else:
