@@ -1,6 +1,6 @@
-"""What this project touches of torch, MMEngine, MMDetection and MMSegmentation that they do not document.
+"""What this project uses of torch, MMEngine, MMDetection and MMSegmentation although they do not document it.
 
-All of it stands here, so that a new version of theirs breaks one file; ``tests/test_upstream.py`` has a test for each.
+All of it stands here, so that a new version of theirs breaks one file. ``tests/test_upstream.py`` has a test for each.
 This module is imported with the package, so at its top it imports neither torch nor OpenMMLab.
 """
 
@@ -22,11 +22,12 @@ CONFIG_UTILS = "mmengine.config.utils"
 
 
 def name_config_packages(config_utils: ModuleType) -> None:
-    """Lets ``_base_ = 'mmswinv2::...'`` and ``'mmseg::...'`` resolve, and MMEngine's hub and inferencers with them.
+    """Makes ``_base_ = 'mmswinv2::...'`` and ``'mmseg::...'`` resolve, in MMEngine's hub and inferencers too.
 
-    MMEngine looks the part before ``::`` up in a table of distributions. It does not know this package, and of mmseg it
-    knows upstream's distribution alone: beside another one it says that mmseg is not installed, and its hub installs
-    upstream's over it. For a name that is no distribution it takes the importable package.
+    MMEngine looks the part before ``::`` up in a table of distributions. The table lacks this package, and for mmseg
+    it names upstream's distribution alone. Where mmseg comes from another one, MMEngine says that it is not installed,
+    and the hub installs upstream's over it. Where the table names no distribution but a package that can be imported,
+    MMEngine takes the package.
 
     Args:
         config_utils: The module ``mmengine.config.utils``.
@@ -42,7 +43,7 @@ def name_config_packages(config_utils: ModuleType) -> None:
 
 
 def when_mmengine_is_imported() -> None:
-    """Has :func:`name_config_packages` run once MMEngine is there: now, or at its import, which is not made sooner."""
+    """Runs :func:`name_config_packages`, now if MMEngine is imported, else as soon as somebody imports it."""
     if CONFIG_UTILS in sys.modules:
         name_config_packages(sys.modules[CONFIG_UTILS])
     elif not any(isinstance(finder, _ConfigUtilsFinder) for finder in sys.meta_path):
@@ -50,7 +51,7 @@ def when_mmengine_is_imported() -> None:
 
 
 class _ConfigUtilsFinder(MetaPathFinder):
-    """Finds ``mmengine.config.utils`` where it is, and has :func:`name_config_packages` run after its import."""
+    """Finds ``mmengine.config.utils`` where it is, and lets :func:`name_config_packages` run after its import."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -77,7 +78,7 @@ class _ConfigUtilsLoader(Loader):
 
 
 def is_recorded(module: "nn.Module") -> bool:
-    """Whether MMEngine is at its ``init_weights`` and records who initialised what of ``module``."""
+    """Whether MMEngine's ``init_weights`` is at work and records what initialises each parameter of ``module``."""
     return hasattr(module, "_params_init_info")
 
 
@@ -97,12 +98,12 @@ def chosen_indices(dataset: "BaseDataset") -> int | Sequence[int] | None:
 
 
 def own_metainfo(dataset: "BaseDataset") -> dict[str, Any]:
-    """The ``metainfo`` of a data set itself; its property gives a copy away."""
+    """The ``metainfo`` of a data set itself. Its property returns a copy."""
     return dataset._metainfo
 
 
 def read_metainfo(dataset_class: "type[BaseDataset]", metainfo: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What a data set of a class makes of its argument ``metainfo``, files that it names read."""
+    """Returns what a data set class makes of its argument ``metainfo``. It reads files that are named there."""
     return dataset_class._load_metainfo(metainfo)
 
 

@@ -1,4 +1,4 @@
-"""A picture of the learned position bias, at the window that it was trained with and at larger ones."""
+"""Draws the learned position bias, at the window that it was trained with and at larger ones."""
 
 import torch
 from matplotlib.axes import Axes
@@ -19,14 +19,14 @@ FACTORS = (1, 1.5, 2)
 def plot_position_bias(checkpoint: BackboneCheckpoint) -> Figure:
     """Draws the position bias over the offset between two tokens, a row for each stage.
 
-    A row has maps of the mean over the heads of the stage's first block, at 1, 1.5 and 2 times the pretrained
-    window and with one scale of colours; then each head along the middle of the largest map.
+    A row is about the first block of its stage. It has maps of the mean over the heads, at 1, 1.5 and 2 times the
+    pretrained window and with one scale of colours, and then each head along the middle of the largest map.
 
     Args:
-        checkpoint: A whole checkpoint: one that passes :func:`match_state`.
+        checkpoint: A whole checkpoint, which passes :func:`match_state`.
 
     Raises:
-        CheckpointError: Nothing tells the pretrained windows, which are the unit of the bias.
+        CheckpointError: Nothing tells the pretrained windows, and the bias is measured by them.
     """
     if checkpoint.windows is None:
         raise CheckpointError(
@@ -70,7 +70,7 @@ def _network(checkpoint: BackboneCheckpoint, stage: int) -> LogCPB:
 def _draw_map(
     axes: Axes, mean: Tensor, window: tuple[int, int], pretrained: tuple[int, int], colors: Normalize
 ) -> None:
-    """The bias (2h-1, 2w-1) of a window (h, w), the offset (0, 0) in the middle."""
+    """Draws the bias (2h-1, 2w-1) of a window (h, w), with the offset (0, 0) in the middle."""
     h, w = window
     extent = (0.5 - w, w - 0.5, h - 0.5, 0.5 - h)
     axes.imshow(mean.numpy(), extent=extent, norm=colors, interpolation="nearest")
@@ -84,13 +84,13 @@ def _draw_map(
 
 
 def _frame(axes: Axes, h: int, w: int) -> None:
-    """A frame around the offsets within a window (h, w)."""
+    """Draws a frame around the offsets within a window (h, w)."""
     corner, width, height = (0.5 - w, 0.5 - h), 2 * w - 1, 2 * h - 1
     axes.add_patch(Rectangle(corner, width, height, fill=False, edgecolor="white", linestyle="--", linewidth=1.5))
 
 
 def _draw_profile(axes: Axes, heads: Tensor, trained_w: int) -> None:
-    """The bias (2w-1, heads) over dx, where dy is 0."""
+    """Draws the bias (2w-1, heads) over dx, where dy is 0."""
     w = len(heads) // 2 + 1
     dx = range(1 - w, w)
     axes.axvspan(1 - trained_w, trained_w - 1, color="0.9")

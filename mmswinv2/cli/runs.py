@@ -63,7 +63,7 @@ def load_config(path: str, cfg_options: dict | None = None) -> Config:
 
 
 def run_config(args: argparse.Namespace) -> Config:
-    """The config of a training or test run: the file, the options, launcher and work dir."""
+    """Returns the config of a training or test run: the file with its options, launcher and work dir."""
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     cfg = load_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
@@ -90,6 +90,9 @@ def build_runner(cfg: Config, loaders: tuple[str, ...]) -> Runner:
     Args:
         cfg: A whole config with ``work_dir``.
         loaders: Keys of the data loaders that the run needs.
+
+    Raises:
+        UserError: A file is missing, or the config or its data cannot work.
     """
     if cfg.get("load_from"):
         check_file(cfg.load_from, "checkpoint")

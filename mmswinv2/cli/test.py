@@ -88,12 +88,12 @@ def enable_tta(cfg: Config) -> None:
 
 
 def default_det_tta_model() -> ConfigDict:
-    """MMDetection's: boxes of all views merged by non-maximum suppression."""
+    """Returns MMDetection's default, which merges the boxes of all views by non-maximum suppression."""
     return ConfigDict(type="DetTTAModel", tta_cfg=dict(nms=dict(type="nms", iou_threshold=0.5), max_per_img=100))
 
 
 def default_det_tta_pipeline(dataset: ConfigDict) -> list[dict]:
-    """MMDetection's: the test pipeline with and without a horizontal flip."""
+    """Returns MMDetection's default: the test pipeline with and without a horizontal flip."""
     meta_keys = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "flip", "flip_direction")
     views = [
         [dict(type="RandomFlip", prob=1.0), dict(type="RandomFlip", prob=0.0)],
@@ -103,7 +103,7 @@ def default_det_tta_pipeline(dataset: ConfigDict) -> list[dict]:
 
 
 def innermost(dataset: ConfigDict) -> ConfigDict:
-    """The data set inside its wrappers."""
+    """Returns the data set inside its wrappers."""
     while "dataset" in dataset:
         dataset = dataset.dataset
     return dataset

@@ -22,6 +22,7 @@ class Runs(NamedTuple):
 
     @property
     def span(self) -> slice:
+        """All tokens of the runs."""
         return slice(self.start, self.start + self.number * self.length)
 
 
@@ -45,10 +46,10 @@ def axis_runs(size: int, window: int, shift: int) -> list[Runs]:
 
 
 def map_size(x: Tensor) -> tuple[int, int]:
-    """Height and width of a map (B, H, W, C).
+    """Returns the height and width of a map (B, H, W, C).
 
-    In a trace by :func:`torch.jit.trace` sizes are tensors. How a map is cut depends on them, so that a trace holds for
-    one size, which is what it records here.
+    While :func:`torch.jit.trace` records, sizes are tensors, and this makes them numbers. How a map is cut depends on
+    its size, so a trace holds for one size. Under ``torch.compile`` they may be symbolic and stay so.
     """
     _, height, width, _ = x.shape
     tracing: bool = torch.jit.is_tracing()  # type: ignore[no-untyped-call] # torch has no types for it

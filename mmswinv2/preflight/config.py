@@ -1,4 +1,4 @@
-"""What a config says of its data, looked at before anything is built."""
+"""Checks what a config says of its data, before anything is built."""
 
 import inspect
 import os
@@ -20,7 +20,7 @@ LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 
 
 def leaf_datasets(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> Iterator[tuple[str, ConfigDict]]:
-    """Yields (config key, config) of every data set, wrappers such as RepeatDataset or ConcatDataset looked into."""
+    """Yields (config key, config) of every data set, also of those in a RepeatDataset, ConcatDataset and the like."""
     for loader in loaders:
         dataset = (cfg.get(loader) or {}).get("dataset")
         if isinstance(dataset, dict):
@@ -38,10 +38,10 @@ def _leaves(key: str, dataset: ConfigDict) -> Iterator[tuple[str, ConfigDict]]:
 
 
 def dataset_class(dataset: ConfigDict, scope: str | None) -> type[BaseDataset]:
-    """The class that a data set's ``type`` names, seen from the config's default scope.
+    """Returns the class that a data set's ``type`` names, seen from the config's default scope.
 
     Raises:
-        KeyError: MMEngine's message for an unknown type.
+        KeyError: The type is unknown. The message is MMEngine's.
     """
     if not isinstance(dataset["type"], str):
         return dataset["type"]
@@ -53,18 +53,18 @@ def dataset_class(dataset: ConfigDict, scope: str | None) -> type[BaseDataset]:
 
 
 def is_local(dataset: ConfigDict) -> bool:
-    """Whether its files lie on a disk: with ``backend_args`` MMEngine fetches them from elsewhere."""
+    """Whether the files of a data set lie on a disk. With ``backend_args`` MMEngine fetches them from elsewhere."""
     return not dataset.get("backend_args") and "://" not in str(dataset.get("data_root") or "")
 
 
 def annotation_file(dataset: ConfigDict) -> str:
-    """Path of the annotation file, joined with ``data_root`` as MMEngine does; empty if there is none."""
+    """Returns the path of the annotation file, under ``data_root`` as in MMEngine; empty if there is none."""
     path = dataset.get("ann_file") or ""
     return joined(dataset, path) if path else ""
 
 
 def joined(dataset: ConfigDict, path: str) -> str:
-    """``path`` under the data set's ``data_root``; an absolute path stays as it is."""
+    """Puts ``path`` under the data set's ``data_root``. An absolute path stays as it is."""
     root = dataset.get("data_root")
     return f"{root.rstrip('/')}/{path}" if root and not is_abs(path) else path
 
@@ -74,11 +74,14 @@ ENVIRONMENT_ROOT = re.compile(r"\{\{\s*\$(\w+)\s*:\s*(.*?)\s*\}\}")
 
 
 def check_paths(cfg: Config, loaders: tuple[str, ...]) -> None:
-    """Raises :class:`ConfigError` that names every missing file or folder with its config key.
+    """Checks that the files and folders of the data are there.
 
     Args:
         cfg: The config of a run.
         loaders: Keys of the data loaders that the run needs, such as ``("test_dataloader",)``.
+
+    Raises:
+        ConfigError: Names every missing file or folder with its config key.
     """
     missing = dict(_missing_paths(cfg, loaders))
     if not missing:
@@ -127,7 +130,7 @@ def _missing_of_dataset(key: str, dataset: ConfigDict) -> Iterator[tuple[str, st
 
 
 def _environment_hint(cfg: Config, missing: dict[str, str]) -> str:
-    """Names the environment variables that the missing paths come from."""
+    """Returns a clause that names the environment variables that the missing paths come from."""
     defaults: dict[str, str] = dict(ENVIRONMENT_ROOT.findall(cfg.text or ""))
     names = []
     for name, default in defaults.items():
@@ -138,7 +141,7 @@ def _environment_hint(cfg: Config, missing: dict[str, str]) -> str:
 
 
 def check_image_folders(cfg: Config, loaders: tuple[str, ...]) -> None:
-    """Checks every data set that takes whatever images lie in its folder.
+    """Checks every data set that takes all images in its folder.
 
     Raises:
         ConfigError: Names the folder, the ending looked for and the endings found.
@@ -165,7 +168,7 @@ def check_folder(folder: str, suffix: str, key: str) -> None:
 
 
 def default_suffix(cls: type) -> str | None:
-    """What the class takes for ``img_suffix`` where the config does not say; None if its signature does not show it."""
+    """Returns the default of ``img_suffix`` in a data set class; None if its signature has no such parameter."""
     parameter = inspect.signature(cls).parameters.get("img_suffix")
     return parameter.default if parameter else None
 
@@ -174,7 +177,7 @@ def check_mixed_batches(cfg: Config, loaders: tuple[str, ...]) -> None:
     """Checks the training batches of a model with :class:`MixupPreprocessor`.
 
     Raises:
-        ConfigError: Some batch can have an odd number of images.
+        ConfigError: A batch can have an odd number of images.
     """
     preprocessor = (cfg.get("model") or {}).get("data_preprocessor") or {}
     loader = cfg.get("train_dataloader")
@@ -203,7 +206,7 @@ def _never_ends(sampler: dict) -> bool:
 
 
 def check_work_dir(path: str) -> None:
-    """Makes the folder and writes a file of no name in it.
+    """Makes the work dir, and checks with a file of no name that it can be written.
 
     Raises:
         ConfigError: Names the folder and what stands in the way.
