@@ -4,7 +4,7 @@
 # make test    proves the backbone right and runs the recipes on a handful of real images
 # make test-full  also what takes longer
 # make test-upstream  runs the tests beside upstream's packages, in a set-up of its own (10 to 20 minutes)
-# make lint    style
+# make lint    style and types
 #
 # Each step of the set-up leaves a stamp that bears the version it installed, so an interrupted
 # set-up goes on at the step where it stopped and a finished one costs nothing.
@@ -83,3 +83,4 @@ test-upstream: $(UPSTREAM)/verified
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy

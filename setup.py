@@ -78,6 +78,7 @@ setup(
             "pytest",
             "hypothesis",
             "ruff",
+            "mypy",
         ],
     },
 )

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from numbers import Integral, Real
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from .errors import ConfigError, ConfigTypeError
 
@@ -15,7 +15,7 @@ class Arch(NamedTuple):
         embed_dims: Channels of the first stage; each further stage doubles them.
         depths: Blocks of each stage.
         num_heads: Heads of each stage.
-        extra_norm_period: Every how many blocks of a stage one ends with an extra norm; None: never.
+        extra_norm_period: One in so many blocks of a stage ends with an extra norm; None: no block does.
     """
 
     embed_dims: int
@@ -25,6 +25,7 @@ class Arch(NamedTuple):
 
     @property
     def stage_dims(self) -> tuple[int, ...]:
+        """Channels of each stage."""
         return tuple(self.embed_dims * 2**stage for stage in range(len(self.depths)))
 
 
@@ -47,8 +48,8 @@ def parse_arch(arch: str | Mapping[str, Any]) -> Arch:
             optionally ``extra_norm_period``.
 
     Raises:
-        ConfigError: An unknown name, a missing or unknown key, or sizes that do not fit together.
-        ConfigTypeError: Neither a string nor a dict.
+        ConfigError: The name is unknown, a key is missing or unknown, or the sizes do not fit together.
+        ConfigTypeError: ``arch`` is neither a string nor a dict.
     """
     if isinstance(arch, str):
         return _named(arch)
@@ -74,25 +75,25 @@ def parse_arch(arch: str | Mapping[str, Any]) -> Arch:
     return parsed
 
 
-def is_positive_int(value: object) -> bool:
-    """Whether ``value`` is an integer above 0; bool does not count as one."""
-    return isinstance(value, Integral) and not isinstance(value, bool) and value > 0
+def is_positive_int(value: object) -> TypeGuard[int]:
+    """Whether ``value`` is an integer above 0, numpy's included; bool does not count as one."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) > 0
 
 
 def check_rate(name: str, rate: object) -> None:
-    """Refuses what is no share of a whole, such as a dropout rate.
+    """Checks a share of a whole, such as a dropout rate.
 
     Args:
         name: Config key, for the error.
-        rate: What was given.
+        rate: The value.
 
     Raises:
-        ConfigTypeError: It is no number, such as a string.
-        ConfigError: It does not lie in [0, 1).
+        ConfigTypeError: ``rate`` is no number but, say, a string.
+        ConfigError: ``rate`` does not lie in [0, 1).
     """
     if not isinstance(rate, Real) or isinstance(rate, bool):
         raise ConfigTypeError(f"{name} must be a number in [0, 1), got {rate!r}")
-    if not 0 <= rate < 1:
+    if rate < 0 or not rate < 1:  # NaN is refused too
         raise ConfigError(f"{name} must lie in [0, 1), got {rate!r}")
 
 
@@ -122,7 +123,7 @@ FORMS = "an int, a pair (h, w), or one int or pair per stage"
 def per_stage_windows(
     name: str, value: WindowSize | Sequence[WindowSize], num_stages: int
 ) -> tuple[tuple[int, int], ...]:
-    """Window (h, w) in tokens of every stage.
+    """Returns the window (h, w) of every stage, in tokens.
 
     Args:
         name: Config key, for the error.
@@ -131,24 +132,27 @@ def per_stage_windows(
         num_stages: Stages of the model.
 
     Raises:
-        ConfigError: Another form, a number below 1, or a wrong count of stages.
+        ConfigError: ``value`` has another form, a number below 1, or entries for another number of stages.
     """
-    if is_positive_int(value) or _is_pair(value):
-        return (_as_pair(value),) * num_stages
-    if isinstance(value, list | tuple) and value and all(is_positive_int(item) or _is_pair(item) for item in value):
-        if len(value) == num_stages:
-            return tuple(_as_pair(item) for item in value)
-        raise ConfigError(f"{name} has {len(value)} entries, the model has {num_stages} stages: {value!r}")
-    raise ConfigError(f"{name} must be {FORMS}, in tokens and at least 1, got {value!r}")
+    for_all_stages = _pair(value)
+    if for_all_stages is not None:
+        return (for_all_stages,) * num_stages
+    entries = value if isinstance(value, list | tuple) else ()
+    windows = tuple(window for window in map(_pair, entries) if window is not None)
+    if not entries or len(windows) < len(entries):
+        raise ConfigError(f"{name} must be {FORMS}, in tokens and at least 1, got {value!r}")
+    if len(windows) != num_stages:
+        raise ConfigError(f"{name} has {len(windows)} entries, the model has {num_stages} stages: {value!r}")
+    return windows
 
 
-def _is_pair(value: object) -> bool:
-    return isinstance(value, list | tuple) and len(value) == 2 and all(map(is_positive_int, value))
-
-
-def _as_pair(value: WindowSize | list) -> tuple[int, int]:
-    h, w = (value, value) if is_positive_int(value) else value
-    return int(h), int(w)
+def _pair(value: object) -> tuple[int, int] | None:
+    """The pair (h, w) that a pair or an int stands for; None for anything else."""
+    if is_positive_int(value):
+        return int(value), int(value)
+    if isinstance(value, list | tuple) and len(value) == 2 and all(map(is_positive_int, value)):
+        return int(value[0]), int(value[1])
+    return None
 
 
 _ARCH = "give arch='tiny' ... 'giant', or arch=dict(embed_dims=, depths=, num_heads=)"
@@ -184,11 +188,11 @@ def reject_keywords(unknown: Iterable[str], known: Collection[str]) -> None:
     """Raises for keywords that the backbone does not have.
 
     Args:
-        unknown: The keywords in question; with none, nothing happens.
-        known: Keywords that it has, to suggest the nearest.
+        unknown: The keywords. Where there are none, nothing happens.
+        known: The keywords that it has. The nearest one is suggested.
 
     Raises:
-        ConfigTypeError: With a line for each keyword, saying what to write instead.
+        ConfigTypeError: Has a line for each keyword, which says what to write instead.
     """
     unknown = list(unknown)
     if not unknown:

@@ -17,14 +17,14 @@ from .registry import METRICS
 class Accuracy(BaseMetric):
     """Top-k accuracy in percent, as ``accuracy/top1`` and so on.
 
-    A k that is not below the number of classes is left out: every image would count.
+    A k that is not below the number of classes is left out, because every image would count.
 
     Args:
         topk: The values of k, each at least 1.
         options: MMEngine's, such as ``prefix``.
 
     Raises:
-        ConfigError: Another value of k.
+        ConfigError: ``topk`` is empty, or one of its values is no positive integer.
     """
 
     default_prefix = "accuracy"
@@ -47,7 +47,7 @@ class Accuracy(BaseMetric):
             self.results.append((rank(sample["pred_score"], sample["gt_label"]), len(sample["pred_score"])))
 
     def compute_metrics(self, results: list[tuple[int, int]]) -> dict[str, float]:
-        """Shares of the images, in percent, from pairs of (rank of the true class, number of classes)."""
+        """Returns percentages of the images, from pairs of (rank of the true class, number of classes)."""
         classes = results[0][1]
         return {
             f"top{k}": 100 * sum(position < k for position, _ in results) / len(results)
@@ -57,7 +57,10 @@ class Accuracy(BaseMetric):
 
 
 def rank(scores: Tensor, label: int) -> int:
-    """Place of a class, from 0, among all by score; of equal ones the first comes first, and NaN comes last."""
+    """Returns the place of a class, 0 for the best, when all are sorted by their scores (classes,).
+
+    Of equal scores the first comes first. NaN comes last.
+    """
     not_behind = ~(scores < scores[label])
     return int(not_behind.sum() - (scores[label:] == scores[label]).sum())
 
@@ -109,11 +112,11 @@ class PredictionTable(BaseMetric):
 class ReconstructionError(BaseMetric):
     """Mean of the images' losses, as ``reconstruction/l1``.
 
-    Not ``loss``: MMEngine's log shows of whatever has this in its name the mean over the last evaluations. In turn
+    It is not called ``loss``. Of a value with this in its name, MMEngine logs the mean over the last evaluations. But
     ``save_best='reconstruction/l1'`` needs ``rule='less'`` beside it.
 
-    Evaluations are comparable if the masks stay the same: give the data loader an unshuffled
-    :class:`ResumableSampler` with a ``seed``, from which they are drawn.
+    Evaluations are comparable if their masks are the same. Masks are drawn by the sampler's seed, so give the data
+    loader a :class:`ResumableSampler` with ``shuffle=False`` and a ``seed``.
 
     Args:
         options: MMEngine's, such as ``prefix``.
@@ -126,5 +129,5 @@ class ReconstructionError(BaseMetric):
         self.results.extend(sample["loss"] for sample in data_samples)
 
     def compute_metrics(self, results: list[float]) -> dict[str, float]:
-        """The mean."""
+        """Returns the mean."""
         return {"l1": sum(results) / len(results)}

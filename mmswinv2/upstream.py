@@ -1,6 +1,6 @@
-"""What this project touches of torch, MMEngine, MMDetection and MMSegmentation that they do not document.
+"""What this project uses of torch, MMEngine, MMDetection and MMSegmentation although they do not document it.
 
-All of it stands here, so that a new version of theirs breaks one file; ``tests/test_upstream.py`` has a test for each.
+All of it stands here, so that a new version of theirs breaks one file. ``tests/test_upstream.py`` has a test for each.
 This module is imported with the package, so at its top it imports neither torch nor OpenMMLab.
 """
 
@@ -132,7 +132,7 @@ def innermost_datasets(key: str, dataset: Any) -> Iterator[tuple[str, Any]]:
 
 
 def is_recorded(module: "nn.Module") -> bool:
-    """Whether MMEngine is at its ``init_weights`` and records who initialised what of ``module``."""
+    """Whether MMEngine's ``init_weights`` is at work and records what initialises each parameter of ``module``."""
     return hasattr(module, "_params_init_info")
 
 
@@ -152,12 +152,12 @@ def chosen_indices(dataset: "BaseDataset") -> int | Sequence[int] | None:
 
 
 def own_metainfo(dataset: "BaseDataset") -> dict[str, Any]:
-    """The ``metainfo`` of a data set itself; its property gives a copy away."""
+    """The ``metainfo`` of a data set itself. Its property returns a copy."""
     return dataset._metainfo
 
 
-def read_metainfo(dataset_class: type, metainfo: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What a data set of a class makes of its argument ``metainfo``, files that it names read."""
+def read_metainfo(dataset_class: "type[BaseDataset]", metainfo: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Returns what a data set class makes of its argument ``metainfo``. It reads files that are named there."""
     return dataset_class._load_metainfo(metainfo)
 
 

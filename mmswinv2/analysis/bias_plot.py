@@ -1,4 +1,4 @@
-"""A picture of the learned position bias, at the window that it was trained with and at larger ones."""
+"""Draws the learned position bias, at the window that it was trained with and at larger ones."""
 
 import torch
 from matplotlib.axes import Axes
@@ -19,21 +19,21 @@ FACTORS = (1, 1.5, 2)
 def plot_position_bias(checkpoint: BackboneCheckpoint) -> Figure:
     """Draws the position bias over the offset between two tokens, a row for each stage.
 
-    A row has maps of the mean over the heads of the stage's first block, at 1, 1.5 and 2 times the pretrained
-    window and with one scale of colours; then each head along the middle of the largest map.
+    A row is about the first block of its stage. It has maps of the mean over the heads, at 1, 1.5 and 2 times the
+    pretrained window and with one scale of colours, and then each head along the middle of the largest map.
 
     Args:
-        checkpoint: A whole checkpoint: one that passes :func:`match_state`.
+        checkpoint: A whole checkpoint, which passes :func:`match_state`.
 
     Raises:
-        CheckpointError: Nothing tells the pretrained windows, which are the unit of the bias.
+        CheckpointError: Nothing tells the pretrained windows, and the bias is measured by them.
     """
     if checkpoint.windows is None:
         raise CheckpointError(
             f"{checkpoint.source}: nothing tells the window that it was trained with, without which its position bias "
             "cannot be drawn; under the name of its release the file would tell"
         )
-    stages = len(checkpoint.arch.depths)
+    stages, pretrained = len(checkpoint.arch.depths), checkpoint.windows.pretrained
     figure = Figure(figsize=(14, 3 * stages + 0.8), layout="constrained")
     figure.suptitle(
         "Position bias of the first block of each stage, by the offset between two tokens.\n"
@@ -42,15 +42,15 @@ def plot_position_bias(checkpoint: BackboneCheckpoint) -> Figure:
     rows = figure.subplots(stages, len(FACTORS) + 1, squeeze=False, width_ratios=[*(1 for _ in FACTORS), 1.3])
     for stage, (*maps, profile) in enumerate(rows):
         maps[0].set_ylabel(f"stage {stage}\ndy in tokens")
-        _draw_stage(checkpoint, stage, maps, profile)
+        _draw_stage(_network(checkpoint, stage), pretrained[stage], maps, profile)
     rows[0, -1].legend(handles=rows[0, -1].lines[-2:])
     return figure
 
 
 @torch.no_grad()
-def _draw_stage(checkpoint: BackboneCheckpoint, stage: int, maps: list[Axes], profile: Axes) -> None:
-    network, pretrained = _network(checkpoint, stage), checkpoint.windows.pretrained[stage]
-    windows = [tuple(round(side * factor) for side in pretrained) for factor in FACTORS]
+def _draw_stage(network: LogCPB, pretrained: tuple[int, int], maps: list[Axes], profile: Axes) -> None:
+    h, w = pretrained
+    windows = [(round(h * factor), round(w * factor)) for factor in FACTORS]
     tables = [network.evaluate(coords_table(window, pretrained))[0] for window in windows]  # (2h-1, 2w-1, heads)
     means = [table.mean(dim=-1) for table in tables]
     colors = Normalize(float(means[-1].min()), float(means[-1].max()))
@@ -70,7 +70,7 @@ def _network(checkpoint: BackboneCheckpoint, stage: int) -> LogCPB:
 def _draw_map(
     axes: Axes, mean: Tensor, window: tuple[int, int], pretrained: tuple[int, int], colors: Normalize
 ) -> None:
-    """The bias (2h-1, 2w-1) of a window (h, w), the offset (0, 0) in the middle."""
+    """Draws the bias (2h-1, 2w-1) of a window (h, w), with the offset (0, 0) in the middle."""
     h, w = window
     extent = (0.5 - w, w - 0.5, h - 0.5, 0.5 - h)
     axes.imshow(mean.numpy(), extent=extent, norm=colors, interpolation="nearest")
@@ -84,13 +84,13 @@ def _draw_map(
 
 
 def _frame(axes: Axes, h: int, w: int) -> None:
-    """A frame around the offsets within a window (h, w)."""
-    style = dict(fill=False, edgecolor="white", linestyle="--", linewidth=1.5)
-    axes.add_patch(Rectangle((0.5 - w, 0.5 - h), 2 * w - 1, 2 * h - 1, **style))
+    """Draws a frame around the offsets within a window (h, w)."""
+    corner, width, height = (0.5 - w, 0.5 - h), 2 * w - 1, 2 * h - 1
+    axes.add_patch(Rectangle(corner, width, height, fill=False, edgecolor="white", linestyle="--", linewidth=1.5))
 
 
 def _draw_profile(axes: Axes, heads: Tensor, trained_w: int) -> None:
-    """The bias (2w-1, heads) over dx, where dy is 0."""
+    """Draws the bias (2w-1, heads) over dx, where dy is 0."""
     w = len(heads) // 2 + 1
     dx = range(1 - w, w)
     axes.axvspan(1 - trained_w, trained_w - 1, color="0.9")

@@ -1,6 +1,6 @@
 """The command line: ``mmswinv2 COMMAND``, also ``python -m mmswinv2 COMMAND`` and ``python tools/COMMAND.py``.
 
-A command is a module of this package, with ``add_arguments(parser)`` and ``run(args)``; its docstring is its help. It
+A command is a module of this package, with ``add_arguments(parser)`` and ``run(args)``. Its docstring is its help. It
 is imported only when it is called, so that ``mmswinv2 --help`` needs neither torch nor OpenMMLab.
 """
 
@@ -30,7 +30,8 @@ USER_ERROR = 2
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs a command and exits.
 
-    The status is 0, or 2 after an error that the user can mend: a message on stderr, without a traceback.
+    The status is 0, or 2 after an error that the user can mend. Such an error prints a message on stderr and no
+    traceback.
 
     Args:
         arguments: The command and its arguments; None: those that the process was started with.
@@ -52,10 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def run(name: str, arguments: Sequence[str]) -> int | None:
-    """Runs the command ``name``; returns its exit status, None for 0.
+    """Runs the command ``name`` and returns its exit status, None for 0.
 
     Raises:
-        UserError: What went wrong and what to do.
+        UserError: Says what went wrong and what to do.
     """
     if name != "doctor":
         from .doctor import check_environment
@@ -70,7 +71,7 @@ def run(name: str, arguments: Sequence[str]) -> int | None:
 
 
 def story() -> str:
-    """What ``--help`` prints: all commands, in the order of a project's life."""
+    """Returns what ``--help`` prints: all commands, in the order in which a project needs them."""
     commands = "\n".join(f"  {name:9}{does}" for name, does in COMMANDS.items())
     return (
         "mmswinv2: Swin Transformer V2 for MMDetection, MMSegmentation and any other OpenMMLab model\n\n"

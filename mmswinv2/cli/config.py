@@ -1,6 +1,6 @@
 """Prints a config with its bases and options merged, shows the model that it builds, and checks its data.
 
-The model is built without memory for its weights, so that one of any size is shown at once.
+The model is built without memory for its weights, so one of any size is shown at once.
 """
 
 import argparse
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Prints, builds, checks."""
+    """Prints the config, shows the model, checks the data."""
     cfg = load_config(args.config, args.cfg_options)
     print(cfg.pretty_text)
     if cfg.get("model") is None:
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def build_on_meta(cfg: Config) -> nn.Module:
-    """The model of a config, its tensors without memory."""
+    """Builds the model of a config with tensors that take no memory."""
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope", "mmengine")), torch.device("meta"):
         return MODELS.build(cfg.model)
 
@@ -52,12 +52,12 @@ def print_model(model: nn.Module) -> None:
 
 
 def millions(module: nn.Module) -> str:
-    """Parameters in millions, to a tenth."""
+    """Counts parameters, in millions to a tenth."""
     return f"{sum(parameter.numel() for parameter in module.parameters()) / 1e6:.1f}"
 
 
 def levels(backbone: SwinTransformerV2) -> dict[str, str]:
-    """For each stage its channels, stride, blocks and window, and whether a head gets it."""
+    """Describes each stage: its channels, stride, blocks and window, and whether it is an output."""
     rows = {}
     for stage, (h, w) in enumerate(backbone.window_sizes):
         stride = backbone.patch_size * 2**stage

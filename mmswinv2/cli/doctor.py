@@ -1,13 +1,12 @@
 """Says whether the installed packages and the device do their work, and how to mend what does not.
 
-It prints versions, devices and number types, names what is known to fail together, and puts a small backbone to the
-test on each device. That takes less than a minute. The ways in which packages do not fit are few and common, and
-elsewhere they surface as long tracebacks: every other command looks for them first.
+It prints versions, devices and number types, and names what is known to fail together. Then it puts a small backbone
+to the test on each device. That takes less than a minute. The ways in which packages do not fit are few and common.
+Elsewhere they surface as long tracebacks, so every other command looks for them first.
 """
 
 import argparse
 import os
-import re
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.metadata import version
@@ -37,7 +36,7 @@ TOLERANCE = 1e-4  # between the fused kernel and the plain formula, in float32
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """There is nothing to choose."""
+    """Adds nothing: there is nothing to choose."""
 
 
 def run(args: argparse.Namespace) -> None:
@@ -62,7 +61,7 @@ def check_environment() -> None:
 
 
 def find_faults() -> Iterator[str]:
-    """Yields one sentence for each fault, cheapest checks first."""
+    """Yields one sentence for each fault. The cheapest checks come first."""
     if torch_version() >= FIRST_TOO_NEW_TORCH:
         yield f"torch {torch.__version__} is too new for mmcv's compiled ops (they need < 2.14): {PAIR_TORCHVISION}"
         return  # what else fails follows from it, and rebuilding mmcv would not mend it
@@ -85,7 +84,7 @@ def find_faults() -> Iterator[str]:
 
 
 def find_further_faults() -> Iterator[str]:
-    """The same of packages that only some runs need, to ask where :func:`find_faults` finds none."""
+    """Yields the same for packages that only some runs need. :func:`find_faults` comes first and must find nothing."""
     for name in ("mmdet", "mmseg"):
         if find_spec(name) is not None and import_fault(name):
             yield f"{name} does not import ({import_fault(name)}); install versions that fit: {INSTALL_OPENMMLAB}"
@@ -94,13 +93,13 @@ def find_further_faults() -> Iterator[str]:
 
 
 def torch_version() -> tuple[int, int]:
-    """(major, minor) of the installed torch."""
-    major, minor = re.match(r"(\d+)\.(\d+)", torch.__version__).groups()
+    """Returns (major, minor) of the installed torch."""
+    major, minor, *_ = torch.__version__.split(".")
     return int(major), int(minor)
 
 
 def import_fault(module: str) -> str | None:
-    """First line of what importing ``module`` raises, None if it imports."""
+    """Returns the first line of what importing ``module`` raises; None if it imports."""
     try:
         import_module(module)
     except Exception as error:  # a broken binary raises anything: ImportError, OSError, RuntimeError
@@ -109,7 +108,7 @@ def import_fault(module: str) -> str | None:
 
 
 def package_state(package: str) -> str:
-    """Version of ``package``, or why there is none."""
+    """Returns the version of ``package``, or why there is none."""
     if find_spec(package) is None:
         return "not installed"
     fault = import_fault(package)
@@ -117,12 +116,12 @@ def package_state(package: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Version of each package that matters, or why there is none."""
+    """Returns the version of each package that matters, or why there is none."""
     return {name: package_state(name) for name in PACKAGES}
 
 
 def devices() -> dict[str, str]:
-    """What the machine computes with: each device, and the number types that it is fast in."""
+    """Describes each device of the machine, and the number types that it is fast in."""
     cpu = f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
     found = {"cpu": cpu}
     for index in range(torch.cuda.device_count()):
@@ -133,7 +132,7 @@ def devices() -> dict[str, str]:
 
 
 def check_device(device: torch.device) -> Iterator[str]:
-    """Puts a small backbone to the test; yields a line for each test that it passes.
+    """Puts a small backbone to the test, and yields a line for each test that it passes.
 
     Raises:
         EnvironmentProblem: Names the test that failed.
@@ -168,7 +167,7 @@ def expect(condition: bool, what: str) -> None:
 
 
 def try_ops(device: torch.device) -> None:
-    """Of two boxes that overlap by 0.9 one stays; the mean over a constant map is the constant."""
+    """Checks that one of two boxes stays that overlap by 0.9, and that the mean over a constant map is the constant."""
     from mmcv.ops import nms, roi_align
 
     boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9]], device=device)
@@ -180,7 +179,7 @@ def try_ops(device: torch.device) -> None:
 
 
 def try_attention(device: torch.device) -> None:
-    """Equation 2 of the paper, in its two forms."""
+    """Compares the two forms of the paper's equation 2."""
     from ..layers import cosine_attention, cosine_attention_plain
 
     q, k, v = torch.randn(3, 4, 2, 64, 32, device=device)
@@ -190,7 +189,7 @@ def try_attention(device: torch.device) -> None:
 
 
 def try_training(backbone: "SwinTransformerV2", image: torch.Tensor) -> None:
-    """Forward and backward."""
+    """Runs a forward and a backward pass."""
     backbone.train()
     sum(level.square().mean() for level in backbone(image)).backward()
     gradients = [parameter.grad for parameter in backbone.parameters() if parameter.grad is not None]
@@ -198,7 +197,7 @@ def try_training(backbone: "SwinTransformerV2", image: torch.Tensor) -> None:
 
 
 def try_mixed_precision(backbone: "SwinTransformerV2", image: torch.Tensor) -> None:
-    """A forward pass under autocast."""
+    """Runs a forward pass under autocast."""
     backbone.eval()
     with torch.no_grad(), torch.autocast(image.device.type, dtype=torch.bfloat16):
         levels = backbone(image)
@@ -206,7 +205,7 @@ def try_mixed_precision(backbone: "SwinTransformerV2", image: torch.Tensor) -> N
 
 
 def try_checkpoint(backbone: "SwinTransformerV2") -> None:
-    """Written by torch, read by this project's safe reader."""
+    """Writes a checkpoint with torch, and reads it with this project's safe reader."""
     from ..checkpoint import read_checkpoint
 
     with TemporaryDirectory() as folder:

@@ -19,11 +19,11 @@ from mmcv import imread
 from mmengine import dump, track_iter_progress
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.model import BaseModel
 from mmengine.registry import VISUALIZERS
 from mmengine.structures import BaseDataElement
 from mmengine.visualization import Visualizer
 from PIL import Image
-from torch import nn
 
 from ..checkpoint import model_weights, read_checkpoint
 from ..errors import ConfigError, DataError
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Predicts for every image; those that cannot be read are named in the end."""
+    """Predicts for every image. In the end it names those that cannot be read."""
     check_file(args.checkpoint, "checkpoint")
     cfg = load_config(args.config, args.cfg_options)
     images = find_images(Path(args.images))
@@ -58,10 +58,10 @@ def run(args: argparse.Namespace) -> None:
 
 
 def find_images(path: Path) -> dict[Path, Path]:
-    """Images by the name, without suffix, that their outputs get below ``vis`` and ``preds``.
+    """Returns the images by the name, without suffix, that their outputs get below ``vis`` and ``preds``.
 
     Raises:
-        ConfigError: If there is no image, or two images would have the same name.
+        ConfigError: There is no image, or two images would have the same name.
     """
     if path.is_file():
         return {Path(path.stem): path}
@@ -79,7 +79,7 @@ def find_images(path: Path) -> dict[Path, Path]:
 
 
 def infer(cfg: Config, images: dict[Path, Path], args: argparse.Namespace) -> list[str]:
-    """Writes pictures and predictions; returns the faults of images that cannot be read, which are left out."""
+    """Writes pictures and predictions. Images that cannot be read are left out, and their faults returned."""
     out = Path(args.out_dir)
     model, predict = load_model(cfg, args.checkpoint, args.device)
     visualizer = build_visualizer(cfg, model)
@@ -105,21 +105,21 @@ def infer(cfg: Config, images: dict[Path, Path], args: argparse.Namespace) -> li
     return faults
 
 
-def load_model(cfg: Config, source: str, device: str) -> tuple[nn.Module, Callable]:
-    """The model of a detection or segmentation config, and the function that predicts for one image file."""
+def load_model(cfg: Config, source: str, device: str) -> tuple[BaseModel, Callable]:
+    """Returns the model of a detection or segmentation config, and the function that predicts for an image file."""
     build, predict = model_functions(cfg)
     checkpoint = read_checkpoint(source).content
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MMDetection's, that without a checkpoint the classes are COCO's
         model = build(cfg, None, device=device)
     check_weights(model, checkpoint, whole_model=True)
-    model.load_state_dict(model_weights(checkpoint), strict=False)  # further tensors are not the model's affair
+    model.load_state_dict(model_weights(checkpoint), strict=False)  # the file may hold more than the model
     model.dataset_meta = dataset_meta(cfg, checkpoint)
     return model, predict
 
 
 def model_functions(cfg: Config) -> tuple[Callable, Callable]:
-    """The functions of MMDetection or MMSegmentation that build a model and predict for an image file."""
+    """Returns the functions of MMDetection or MMSegmentation that build a model and predict for an image file."""
     if cfg.get("default_scope") == "mmdet":
         from mmdet.apis import inference_detector, init_detector
 
@@ -134,7 +134,7 @@ def model_functions(cfg: Config) -> tuple[Callable, Callable]:
 
 
 def dataset_meta(cfg: Config, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """Classes and colours: those that the checkpoint was trained with, else those of the config's test data."""
+    """Returns classes and colours: those that the checkpoint was trained with, else those of the config's test data."""
     meta = {}
     for _, dataset in leaf_datasets(cfg, ("test_dataloader",)):
         meta = {**dataset_class(dataset, cfg.get("default_scope")).METAINFO, **dataset.get("metainfo", {})}
@@ -145,8 +145,8 @@ def dataset_meta(cfg: Config, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     return meta
 
 
-def build_visualizer(cfg: Config, model: nn.Module) -> Visualizer:
-    """The config's visualizer without its backends, which would log every picture once more."""
+def build_visualizer(cfg: Config, model: BaseModel) -> Visualizer:
+    """Builds the config's visualizer without its backends, which would log every picture once more."""
     visualizer = VISUALIZERS.build({"name": "infer", **cfg.visualizer, "vis_backends": None})
     visualizer.dataset_meta = model.dataset_meta
     return visualizer
@@ -170,7 +170,7 @@ def save_map(indices: np.ndarray, stem: Path) -> None:
 
 
 def objects(instances: BaseDataElement, classes: list[str]) -> list[dict]:
-    """The predicted instances as plain dicts."""
+    """Turns predicted instances into plain dicts."""
     from mmdet.structures.mask import encode_mask_results
 
     found = [

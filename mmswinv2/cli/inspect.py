@@ -59,7 +59,7 @@ def check_picture(path: str) -> None:
 
 
 def backbone_config(checkpoint: BackboneCheckpoint, prefix: str | None) -> str:
-    """The backbone of a config, ready to be copied, which loads the checkpoint at the window it was trained with."""
+    """Returns a config of the backbone, ready to be copied. It loads the checkpoint at the window of its training."""
     init = {"type": "Pretrained", "checkpoint": checkpoint.source, **({"prefix": prefix} if prefix else {})}
     settings = {
         "type": repr("mmswinv2.SwinTransformerV2"),
@@ -72,14 +72,14 @@ def backbone_config(checkpoint: BackboneCheckpoint, prefix: str | None) -> str:
 
 
 def window_settings(checkpoint: BackboneCheckpoint) -> dict[str, str]:
-    """``window_size``; where nothing tells the windows, gaps that the user has to fill."""
+    """Returns ``window_size``, or gaps for the user to fill where nothing tells the windows."""
     if checkpoint.windows is None:
         return {"window_size": "...", "pretrained_window_sizes": "..."}
     return {"window_size": repr(shortest(checkpoint.windows.trained or checkpoint.windows.pretrained))}
 
 
 def shortest(windows: Windows) -> int | tuple:
-    """The shortest way to write windows in a config, where exactly two integers mean (h, w)."""
+    """Returns the shortest way to write windows in a config, where exactly two integers mean (h, w)."""
     sides = tuple(h if h == w else (h, w) for h, w in windows)
     if len(set(windows)) == 1:
         return sides[0]
@@ -101,7 +101,7 @@ def check_whole(checkpoint: BackboneCheckpoint) -> None:
 
 
 def model_settings(checkpoint: BackboneCheckpoint) -> dict[str, Any]:
-    """What the backbone's config must say beside arch and windows; its input as far as the patch embedding tells it."""
+    """Returns the settings beside arch and windows: the outputs and, if the patch embedding is there, the input."""
     settings: dict[str, Any] = {"out_indices": tuple(range(len(checkpoint.arch.depths)))}
     patches = checkpoint.weights.state.get("patch_embed.proj.weight")
     if patches is not None and patches.dim() == 4:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config, DictAction
 from mmengine.hub import get_config
@@ -75,7 +76,7 @@ def read_from_package(name: str) -> Config:
 
 
 def run_config(args: argparse.Namespace) -> Config:
-    """The config of a training or test run: the file, the options, launcher and work dir."""
+    """Returns the config of a training or test run: the file with its options, launcher and work dir."""
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     cfg = load_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
@@ -102,13 +103,16 @@ def build_runner(cfg: Config, loaders: tuple[str, ...]) -> Runner:
     Args:
         cfg: A whole config with ``work_dir``.
         loaders: Keys of the data loaders that the run needs.
+
+    Raises:
+        UserError: A file is missing, or the config or its data cannot work.
     """
     if cfg.get("load_from"):
         check_file(cfg.load_from, "checkpoint")
     check_work_dir(cfg.work_dir)
     if is_main_process():
         check_config(cfg, loaders)
-    checks = [
+    checks: list[dict[str, Any]] = [
         dict(type="mmswinv2.DataCheckHook"),
         dict(type="mmswinv2.WeightsCheckHook", whole_model="train_dataloader" not in loaders),
     ]

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Packs or indexes."""
+    """Packs images, or writes an index."""
     try:
         args.action(args)
     except OSError as error:
@@ -58,7 +58,7 @@ def index(args: argparse.Namespace) -> None:
 
 
 def sample(entry: dict[str, Any], folder: str) -> dict[str, Any]:
-    """The members that hold an image: its bytes as they are, and its label."""
+    """Returns the members that hold an image: its bytes as they are, and its label."""
     path = Path(entry["img_path"])
     key = str(path.relative_to(folder).with_suffix("")).replace(".", "_")  # a key ends at its first dot
     members = {"__key__": key, path.suffix[1:].lower(): path.read_bytes()}

@@ -91,12 +91,12 @@ def enable_tta(cfg: Config) -> None:
 
 
 def default_det_tta_model() -> ConfigDict:
-    """MMDetection's: boxes of all views merged by non-maximum suppression."""
+    """Returns MMDetection's default, which merges the boxes of all views by non-maximum suppression."""
     return ConfigDict(type="DetTTAModel", tta_cfg=dict(nms=dict(type="nms", iou_threshold=0.5), max_per_img=100))
 
 
 def default_det_tta_pipeline(dataset: ConfigDict) -> list[dict]:
-    """MMDetection's: the test pipeline with and without a horizontal flip."""
+    """Returns MMDetection's default: the test pipeline with and without a horizontal flip."""
     meta_keys = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "flip", "flip_direction")
     views = [
         [dict(type="RandomFlip", prob=1.0), dict(type="RandomFlip", prob=0.0)],
@@ -113,10 +113,12 @@ def enable_dump(cfg: Config, out: str) -> None:
             evaluator.update(output_dir=out)
         return
     if str(cfg.model.type).endswith("ImageClassifier"):
-        suffixes, dump = (".csv",), dict(type="mmswinv2.PredictionTable", out_file=out)
+        suffixes: tuple[str, ...] = (".csv",)
+        dump = dict(type="mmswinv2.PredictionTable", out_file=out)
     else:
         kind = "mmdet.DumpDetResults" if cfg.get("default_scope") == "mmdet" else "DumpResults"
-        suffixes, dump = (".pkl", ".pickle"), dict(type=kind, out_file_path=out)
+        suffixes = (".pkl", ".pickle")
+        dump = dict(type=kind, out_file_path=out)
     if not out.endswith(suffixes):
         raise ConfigError(f"--out takes a {suffixes[0]} file for this config, got {out}")
     cfg.test_evaluator = [*evaluators, dump]

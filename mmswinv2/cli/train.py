@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def enable_resume(cfg: Config, checkpoint: str) -> None:
-    """Goes on from a checkpoint; ``auto`` is the latest of the work dir, and without one training starts anew."""
+    """Goes on from a checkpoint. ``auto`` means the latest in the work dir. Without one, training starts anew."""
     if checkpoint == "auto":
         checkpoint = find_latest_checkpoint(cfg.work_dir)
     if checkpoint:
@@ -55,7 +55,7 @@ def enable_resume(cfg: Config, checkpoint: str) -> None:
 
 
 def enable_amp(cfg: Config) -> None:
-    """Turns mixed precision on, with a dynamic loss scale; a config that has it already stays as it is."""
+    """Turns mixed precision on, with a dynamic loss scale. A config that has it already stays as it is."""
     wrapper = cfg.optim_wrapper.get("type", "OptimWrapper")
     if wrapper == "AmpOptimWrapper":
         return

@@ -25,7 +25,7 @@ from .listing import (
 from .seeds import seeded
 
 NAMED = 5  # unreadable images that the log names
-COUNTED = 100  # after the first few, so often a line in the log
+COUNTED = 100  # of those after them, the log names one in so many
 
 
 class SkippedImages:
@@ -35,7 +35,7 @@ class SkippedImages:
         self.faults: set[str] = set()
 
     def add(self, error: UnreadableImageError) -> None:
-        """Counts an image, once however often it is met; the first few are named in the log, then some."""
+        """Counts an image, once however often it is met. The log names the first few, and then some."""
         if str(error) in self.faults:
             return
         self.faults.add(str(error))
@@ -69,16 +69,17 @@ class ImageDataset(BaseDataset):
         data_root: Root of ``data_prefix`` and ``ann_file``.
         data_prefix: ``dict(img_path=FOLDER)``.
         with_label: Whether images have labels.
-        skip_unreadable: In training, takes the next readable image in the place of an unreadable one, so that
-            batches keep their size and order, and counts it in the log. Otherwise it stops the run.
+        skip_unreadable: Whether training takes the next readable image in the place of an unreadable one, so that
+            batches keep their size and order. The log counts them. Else an unreadable image stops the run.
         backend_args: MMEngine's, for data elsewhere than on a disk; it needs an ``ann_file``.
-        indices: The first (negative: last) so many images, or a sequence of indices.
+        indices: How many images to take, from the end if negative; or the indices of those to take.
         pipeline: Transforms, the first of which is ``mmswinv2.LoadImage``.
-        test_mode: Whether the data is to evaluate on.
-        lazy_init: Whether to look for the images at their first use only.
+        test_mode: Whether the data is for evaluation.
+        lazy_init: Whether to look for the images only when they are first used.
 
     Raises:
-        ConfigError: Folders, a list file or settings that do not work, with what to do.
+        ConfigError: Settings do not work. The message says what to do.
+        DataError: A folder or a list file does not hold what it should.
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class ImageDataset(BaseDataset):
         )
 
     def full_init(self) -> None:
-        """Looks for the images. MMEngine's way, a dict for each, would take gigabytes for ImageNet-22k."""
+        """Looks for the images. MMEngine would keep a dict for each, which takes gigabytes for ImageNet-22k."""
         if is_listed(self):
             return
         self._check_classes()
@@ -128,28 +129,28 @@ class ImageDataset(BaseDataset):
 
     @force_full_init
     def get_data_info(self, idx: int) -> dict[str, Any]:
-        """The entry of an image: ``img_path``, ``label`` and its ``sample_idx``."""
+        """Returns the entry of an image: ``img_path``, ``sample_idx`` and, with labels, ``label``."""
         position = int(idx) + (len(self) if idx < 0 else 0)
         start = self.data_address[position - 1] if position else 0
         line = self.data_bytes[start : self.data_address[position]].tobytes()
         return {**self.parse_data_info(line.decode("utf-8", "surrogateescape")), "sample_idx": position}
 
     def parse_data_info(self, raw_data_info: str) -> dict[str, Any]:
-        """The entry of a line."""
+        """Returns the entry that a line stands for."""
         if not self.with_label:
             return {"img_path": os.path.join(self.folder, raw_data_info)}
         path, label = raw_data_info.rsplit(maxsplit=1)
         return {"img_path": os.path.join(self.folder, path), "label": int(label)}
 
     def get_cat_ids(self, idx: int) -> list[int]:
-        """The class of an image, by which MMEngine's ``ClassBalancedDataset`` repeats it."""
+        """Returns the class of an image, by which MMEngine's ``ClassBalancedDataset`` repeats it."""
         return [self.get_data_info(idx)["label"]]
 
     def __getitem__(self, idx: int) -> dict[str, Any]:
-        """The sample that the pipeline makes of an image.
+        """Returns the sample that the pipeline makes of an image.
 
         Raises:
-            UnreadableImageError: Names the image; with ``skip_unreadable`` if many in a row cannot be read.
+            UnreadableImageError: Names the image. With ``skip_unreadable``, 100 images in a row cannot be read.
         """
         try:
             with seeded(getattr(idx, "seed", None)):
@@ -167,7 +168,7 @@ class ImageDataset(BaseDataset):
 
     @property
     def folder(self) -> str:
-        """What paths are relative to."""
+        """The folder that paths are relative to."""
         return self.data_prefix["img_path"]
 
     def _readable(self, idx: int) -> dict[str, Any]:
@@ -181,7 +182,7 @@ class ImageDataset(BaseDataset):
         raise UnreadableImageError(f"{MAX_SKIPPED_IN_A_ROW} images in a row cannot be read, the last: {fault}")
 
     def _check_classes(self) -> None:
-        """Takes the classes from the folders where they are not given."""
+        """Takes the classes from the folders where they are not given, and checks them."""
         if self.with_label and not self.ann_file:
             own_metainfo(self).setdefault("classes", class_folders(self.folder))
         classes = own_metainfo(self).get("classes")
@@ -196,15 +197,15 @@ class ImageDataset(BaseDataset):
 
     def _lines(self) -> Iterator[str]:
         """A line for each image."""
+        if not self.with_label:
+            return list_file_lines(self.ann_file, self.backend_args) if self.ann_file else folder_lines(self.folder)
+        if not self.ann_file:
+            return class_folder_lines(self.folder, own_metainfo(self)["classes"])
         classes = own_metainfo(self).get("classes")
-        if self.ann_file and self.with_label:
-            return labelled_list_file_lines(self.ann_file, classes and len(classes), self.backend_args)
-        if self.ann_file:
-            return list_file_lines(self.ann_file, self.backend_args)
-        return class_folder_lines(self.folder, classes) if self.with_label else folder_lines(self.folder)
+        return labelled_list_file_lines(self.ann_file, classes and len(classes), self.backend_args)
 
     def _counted(self, lines: Iterable[str]) -> Iterator[str]:
-        """The lines as they are; the greatest label is noted, for the check before a run."""
+        """Yields the lines as they are, and notes the greatest label for the check before a run."""
         for line in lines:
             if self.with_label:
                 self.max_label = max(self.max_label, int(line.rsplit(maxsplit=1)[1]))
@@ -212,7 +213,7 @@ class ImageDataset(BaseDataset):
 
 
 def pack(lines: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The lines as one block of bytes, and where in it each one ends."""
+    """Returns the lines as one block of bytes, and the place in it where each line ends."""
     text, ends = bytearray(), array("q")
     for line in lines:
         text += line.encode("utf-8", "surrogateescape")
@@ -221,7 +222,7 @@ def pack(lines: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def chosen(indices: int | Sequence[int], total: int) -> Sequence[int]:
-    """What ``indices`` stands for: the first so many, for a negative number the last, or the indices themselves."""
+    """Returns what ``indices`` stands for: the first so many, the last if it is negative, or the indices themselves."""
     if not isinstance(indices, int):
         return indices
     return range(total)[:indices] if indices >= 0 else range(total)[indices:]
@@ -237,18 +238,19 @@ class ImageShards(ImageDataset):
     Args:
         ann_file: The index, required.
         data_prefix: ``dict(img_path=FOLDER)``, the folder of the shards.
-        settings: Others of :class:`ImageDataset`. ``metainfo.classes`` names the labels; shards lie on a disk.
+        settings: Others of :class:`ImageDataset`. ``metainfo.classes`` names the labels. Shards must lie on a disk.
 
     Raises:
-        ConfigError: As :class:`ImageDataset`.
+        ConfigError: As for :class:`ImageDataset`.
+        DataError: A line of the index is not what it should be.
     """
 
     def __init__(self, ann_file: str, **settings: Any) -> None:
-        self.shard_sizes: dict[str, int] = {}  # path: size that the shard has at least, in bytes
+        self.shard_sizes: dict[str, int] = {}  # path: bytes that the shard must have at least
         super().__init__(ann_file=ann_file, **settings)
 
     def parse_data_info(self, raw_data_info: str) -> dict[str, Any]:
-        """The entry of a line: where the image is, beside what :class:`ImageDataset` has."""
+        """Returns the entry that a line stands for, which also says where in a shard the image is."""
         shard, name, offset, size, label = split_line(raw_data_info)
         shard = os.path.join(self.folder, shard)
         entry = {"img_path": f"{shard}/{name}", "shard": shard, "offset": offset, "size": size}

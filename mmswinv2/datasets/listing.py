@@ -1,6 +1,6 @@
-"""Which images there are: in class folders, in any folder, in a list file, or in tar files.
+"""Lists the images that there are: in class folders, in any folder, in a list file, or in tar files.
 
-An image is a line, its path and where it has one its label, so that a set of millions is one block of text in memory.
+An image is a line: its path and, if it has one, its label. So a set of millions is one block of text in memory.
 
 The tar files are WebDataset's shards. Their index is made by Python's tarfile. wids, WebDataset's own reader by index,
 is no longer part of it: it copies shards before it reads them, scans them at every start and decodes members by their
@@ -21,7 +21,7 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".tif", ".tif
 
 
 def class_folders(root: str) -> list[str]:
-    """Sorted names of the folders directly below ``root``, hidden ones left out: the classes, as torchvision has them.
+    """Returns the classes, as torchvision does: the sorted names of the folders right below ``root``, but hidden ones.
 
     Raises:
         DataError: There is no such folder, or none below it.
@@ -37,10 +37,10 @@ def class_folders(root: str) -> list[str]:
 
 
 def class_folder_lines(root: str, classes: Sequence[str]) -> Iterator[str]:
-    """Lines ``CLASS/NAME LABEL`` of all images in the folders of ``classes``, in their order.
+    """Yields a line ``CLASS/NAME LABEL`` for each image in the folders of ``classes``, in their order.
 
     Raises:
-        DataError: A class without a folder, or without an image in it; the first ones are named.
+        DataError: Classes have no folder, or no image in it. The message names the first few.
     """
     _check_folder(root)
     empty = []
@@ -57,7 +57,7 @@ def class_folder_lines(root: str, classes: Sequence[str]) -> Iterator[str]:
 
 
 def folder_lines(root: str) -> Iterator[str]:
-    """Paths, relative to ``root``, of all images below it.
+    """Yields the paths, relative to ``root``, of all images below it.
 
     Raises:
         DataError: There is no such folder.
@@ -67,13 +67,13 @@ def folder_lines(root: str) -> Iterator[str]:
 
 
 def list_file_lines(path: str, backend_args: dict | None = None) -> Iterator[str]:
-    """The lines of a list file, empty ones left out."""
+    """Yields the lines of a list file, empty ones left out."""
     for _, line in _numbered(path, backend_args):
         yield line
 
 
 def labelled_list_file_lines(path: str, classes: int | None, backend_args: dict | None = None) -> Iterator[str]:
-    """The lines of a list file, each of which ends in a label.
+    """Yields the lines of a list file, each of which ends in a label.
 
     Args:
         path: The file.
@@ -81,7 +81,7 @@ def labelled_list_file_lines(path: str, classes: int | None, backend_args: dict 
         backend_args: MMEngine's, for a file elsewhere.
 
     Raises:
-        DataError: A line without a label, or with one outside the classes; file and line are named.
+        DataError: A line has no label, or one outside the classes. The message names file and line.
     """
     for number, line in _numbered(path, backend_args):
         parts = line.rsplit(maxsplit=1)
@@ -99,7 +99,7 @@ def labelled_list_file_lines(path: str, classes: int | None, backend_args: dict 
 
 
 def files_below(folder: str, suffixes: tuple[str, ...]) -> Iterator[str]:
-    """Paths, relative to ``folder``, of the files below it that end in ``suffixes``, sorted, hidden ones left out."""
+    """Yields sorted paths, relative to ``folder``, of the files below it with one of ``suffixes``, but hidden ones."""
     for parent, folders, names in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         below = os.path.relpath(parent, folder)
@@ -133,10 +133,10 @@ NO_LABEL = -1
 
 
 def write_index(folder: str, index: str) -> int:
-    """Writes the index of the shards below ``folder``, whole or not at all; returns the number of images.
+    """Writes the index of the shards below ``folder``, whole or not at all, and returns the number of images.
 
     Raises:
-        DataError: As :func:`index_lines`.
+        DataError: As for :func:`index_lines`.
     """
     count, part = 0, f"{index}.part"
     with open(part, "w", encoding="utf-8", errors="surrogateescape") as file:
@@ -148,9 +148,9 @@ def write_index(folder: str, index: str) -> int:
 
 
 def index_lines(folder: str) -> Iterator[str]:
-    """A line ``SHARD/MEMBER OFFSET SIZE LABEL`` for each image in the tar files below ``folder``.
+    """Yields a line ``SHARD/MEMBER OFFSET SIZE LABEL`` for each image in the tar files below ``folder``.
 
-    The offset counts bytes from the shard's start. Without a member KEY.cls beside it, an image's label is -1.
+    The offset counts bytes from the shard's start. An image without a member KEY.cls beside it has the label -1.
 
     Raises:
         DataError: There is no shard, or one is not what it should be.
@@ -164,7 +164,7 @@ def index_lines(folder: str) -> Iterator[str]:
 
 
 def index_shard(folder: str, shard: str) -> list[str]:
-    """The lines of one shard, ``shard`` being its path below ``folder``."""
+    """Returns the lines of one shard, whose path below ``folder`` is ``shard``."""
     path = os.path.join(folder, shard)
     images, labels = [], {}
     try:
@@ -174,7 +174,7 @@ def index_shard(folder: str, shard: str) -> list[str]:
                 if suffix in IMAGE_SUFFIXES:
                     images.append((key, member))
                 elif suffix == ".cls":
-                    labels[key] = int(tar.extractfile(member).read())
+                    labels[key] = _label(tar, member)
     except (tarfile.TarError, OSError, ValueError) as error:
         raise DataError(f"{path} is not an uncompressed tar file of images and labels: {error}") from error
     if not images:
@@ -187,18 +187,25 @@ def index_shard(folder: str, shard: str) -> list[str]:
     ]
 
 
+def _label(tar: tarfile.TarFile, member: tarfile.TarInfo) -> int:
+    content = tar.extractfile(member)
+    if content is None:
+        raise ValueError(f"{member.name} is a folder or a device")
+    return int(content.read())
+
+
 def split_member(name: str) -> tuple[str, str]:
-    """The key of a member, its path up to the first dot of its last part, and its suffix in lower case."""
+    """Returns the key of a member, its path up to the first dot in its file name, and its suffix in lower case."""
     folder, base = os.path.split(name)
     key, dot, suffix = base.partition(".")
     return os.path.join(folder, key), (dot + suffix).lower()
 
 
 def split_line(line: str) -> tuple[str, str, int, int, int]:
-    """Shard, member, offset and size in bytes, and label of a line of the index.
+    """Splits a line of the index into shard, member, offset and size in bytes, and label.
 
     Raises:
-        DataError: It is no such line.
+        DataError: The line is no such line.
     """
     try:
         path, offset, size, label = line.rsplit(maxsplit=3)

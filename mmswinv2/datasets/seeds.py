@@ -12,8 +12,8 @@ ORDER, SAMPLE, PROCESS = range(3)
 
 
 def mixed_seed(*numbers: int) -> int:
-    """A seed of 32 bits made of ``numbers``, each at least 0; any other numbers give an unrelated one."""
-    # With their count, because numpy overlooks zeros at the end.
+    """Returns a seed of 32 bits made of ``numbers``, each at least 0. Other numbers give an unrelated seed."""
+    # The first is their count, because numpy overlooks zeros at the end.
     return int(np.random.SeedSequence((len(numbers), *numbers)).generate_state(1)[0])
 
 
@@ -26,10 +26,10 @@ def seed_process(seed: int) -> None:
 
 @contextmanager
 def seeded(seed: int | None) -> Iterator[None]:
-    """Seeds torch (on the CPU), numpy and random within the block; afterwards they go on as if it had not been.
+    """Seeds torch (on the CPU), numpy and random within a block. After it they go on as if it had not been there.
 
     Args:
-        seed: None: nothing is seeded.
+        seed: At least 0; None: nothing is seeded.
     """
     if seed is None:
         yield

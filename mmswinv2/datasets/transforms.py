@@ -1,4 +1,4 @@
-"""Transforms of the pipelines of classification and SimMIM."""
+"""Transforms for the pipelines of classification and SimMIM."""
 
 import math
 from io import BytesIO
@@ -17,7 +17,7 @@ PLACE_IN_SHARD = ("shard", "offset", "size")
 
 @TRANSFORMS.register_module()
 class LoadImage:
-    """Adds ``inputs``, a PIL image in RGB, as torchvision's ImageFolder reads it: EXIF does not turn it.
+    """Adds ``inputs``, a PIL image in RGB, read as torchvision's ImageFolder does: EXIF does not turn it.
 
     Args:
         backend_args: MMEngine's, for images elsewhere than on a disk.
@@ -52,14 +52,15 @@ class LoadImage:
 
 @TRANSFORMS.register_module()
 class TimmTransform:
-    """Makes of ``inputs``, a PIL image, a normalised tensor (3, H, W) by ``timm.data.create_transform``.
+    """Turns ``inputs``, a PIL image, into a normalised tensor (3, H, W) with ``timm.data.create_transform``.
 
     Args:
         settings: Those of ``create_transform``, such as ``input_size=256, is_training=True,
             auto_augment='rand-m9-mstd0.5-inc1'``. Pixels are normalised with ImageNet's mean and deviation.
 
     Raises:
-        ConfigError: timm is not installed, does not take a setting, or does not go with the installed Pillow.
+        EnvironmentProblem: timm is not installed.
+        ConfigError: timm does not take a setting, or does not go with the installed Pillow.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -82,7 +83,7 @@ class TimmTransform:
 
 
 def check_posterize() -> None:
-    """Tries the strongest posterize of timm's augmentations, which keeps no bit at all: Pillow refuses it from 13 on.
+    """Tries the strongest posterize of timm's augmentations. It keeps no bit at all, which Pillow refuses from 13 on.
 
     The official 'rand-m9-mstd0.5-inc1' draws it for one image in 660 (2 draws of 15 operations, half of them applied,
     2.3 % of the magnitudes at their bound), so that a training would stop early in its first epoch.
@@ -102,7 +103,9 @@ def check_posterize() -> None:
 
 @TRANSFORMS.register_module()
 class RandomPatchMask:
-    """Adds ``mask``, true where the model's patch is hidden: whole squares, their number exact, their places random.
+    """Adds ``mask``, which is true where a patch of the model is hidden.
+
+    Whole squares are hidden. Their number is exact and their places are random.
 
     Args:
         input_size: Side of the image in pixels, a multiple of ``mask_patch_size``.
@@ -111,7 +114,7 @@ class RandomPatchMask:
         mask_ratio: Share of the squares to hide, in (0, 1); their number is rounded up.
 
     Raises:
-        ConfigError: A value outside what is said above.
+        ConfigError: A value is not among those above.
     """
 
     def __init__(

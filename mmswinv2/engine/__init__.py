@@ -1,4 +1,4 @@
-"""Training machinery: optimizer groups, loops and a sampler that resume exactly."""
+"""Training: groups of parameters, and loops and a sampler that resume exactly."""
 
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .resumable import ResumableEpochLoop, ResumableIterLoop, ResumableSampler, SeededIndex

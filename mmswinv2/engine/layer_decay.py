@@ -1,4 +1,4 @@
-"""Optimizer groups: layer-wise learning rate decay, and what weight decay leaves alone."""
+"""Groups of parameters: layer-wise decay of the learning rate, and what weight decay leaves alone."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -19,20 +19,21 @@ CUSTOM_MULTIPLIERS = {"lr_mult", "decay_mult"}
 class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """Groups the parameters of a model by layer and by whether weight decay applies to them.
 
-    The model tells both. Its parts are asked for ``get_layer_depth(name, prefix)``, as in MMPretrain, which returns the
-    layer of a parameter and the number of layers, and for ``no_weight_decay_keywords()``, parts of names that take no
-    decay. The outermost part that has the method answers for all that is in it. SwinTransformerV2 has both methods.
+    The model tells both. Its modules are asked for ``get_layer_depth(name, prefix)``, as in MMPretrain: it returns the
+    layer of a parameter and the number of layers. And they are asked for ``no_weight_decay_keywords()``: it returns
+    parts of names that take no decay. The outermost module with the method answers for all that is in it.
+    SwinTransformerV2 has both methods.
 
-    A parameter of layer l out of L gets the learning rate lr * decay_rate^(L - 1 - l); what no part answers for, necks
-    and heads, gets lr. Weight decay leaves vectors alone, norms and biases, in the whole model.
+    A parameter of layer l out of L gets the learning rate lr * decay_rate^(L - 1 - l). Necks and heads, for which no
+    module answers, get lr. In the whole model, weight decay leaves vectors alone, which are norms and biases.
 
     Args:
         optim_wrapper_cfg: MMEngine's, with the ``optimizer`` and its ``lr`` and ``weight_decay``.
         paramwise_cfg: ``decay_rate`` in (0, 1], default 1; ``custom_keys`` as in MMEngine:
-            {part of a name: dict(lr_mult=, decay_mult=)}, the longest match counts and multiplies.
+            {part of a name: dict(lr_mult=, decay_mult=)}. The longest match counts, and multiplies.
 
     Raises:
-        ConfigError: Another key or value.
+        ConfigError: There is another key or value, or ``lr`` or ``weight_decay`` is missing.
     """
 
     def __init__(self, optim_wrapper_cfg: dict[str, Any], paramwise_cfg: dict[str, Any] | None = None) -> None:
@@ -44,13 +45,19 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         super().__init__(optim_wrapper_cfg, paramwise_cfg)
 
     def add_params(self, params: list[dict[str, Any]], module: nn.Module, **unused: Any) -> None:
-        """Adds the groups of a whole model to ``params``, and prints them; MMEngine calls it once."""
+        """Adds the groups of a whole model to ``params`` and logs them. MMEngine calls it once."""
         groups = self.param_groups(module)
         print_log(describe(groups), logger="current")
         params.extend(groups)
 
     def param_groups(self, model: nn.Module) -> list[dict[str, Any]]:
-        """Groups of the trainable parameters, each a dict with ``name``, ``params``, ``lr`` and ``weight_decay``."""
+        """Returns the groups of the trainable parameters.
+
+        Each is a dict with ``name``, ``params``, ``lr_scale``, ``lr`` and ``weight_decay``.
+
+        Raises:
+            ConfigError: No module of the model tells its layers.
+        """
         layers, exempt = dict(self._layer_scales(model)), set(_without_decay(model))
         members = defaultdict(list)
         for name, parameter in model.named_parameters():
@@ -72,7 +79,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         ]
 
     def _layer_scales(self, model: nn.Module) -> Iterator[tuple[str, tuple[str, float]]]:
-        """Pairs of (parameter name, (layer name, learning rate scale)) for all that some part answers for."""
+        """Yields (parameter name, (layer name, learning rate scale)) for all that some module answers for."""
         parts = list(_outermost(model, "get_layer_depth"))
         if not parts:
             raise ConfigError(
@@ -85,7 +92,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 yield prefix + name, (f"layer_{layer}", self.paramwise_cfg["decay_rate"] ** (count - 1 - layer))
 
     def _custom_multipliers(self, name: str) -> tuple[str, float, float]:
-        """The longest of ``custom_keys`` in a name, its ``lr_mult`` and ``decay_mult``; without one "", 1, 1."""
+        """Returns the longest of ``custom_keys`` in a name, its ``lr_mult`` and ``decay_mult``; else "", 1, 1."""
         custom_keys = self.paramwise_cfg["custom_keys"]
         matches = sorted((key for key in custom_keys if key in name), key=lambda key: (-len(key), key))
         key = matches[0] if matches else ""
@@ -94,7 +101,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
 
 def describe(groups: Sequence[dict[str, Any]]) -> str:
-    """A table of the groups: name, learning rate, weight decay, tensors, parameters."""
+    """Returns a table of the groups: name, learning rate, weight decay, tensors, parameters."""
     rows = [f"{'group':24}{'lr':>12}{'weight decay':>14}{'tensors':>9}{'parameters':>12}"]
     for group in groups:
         count = sum(parameter.numel() for parameter in group["params"])
@@ -124,14 +131,14 @@ def _check_paramwise_cfg(cfg: dict[str, Any]) -> None:
 
 
 def _without_decay(model: nn.Module) -> Iterator[str]:
-    """Names of the parameters that the model wants left alone; parts of names are compared whole."""
+    """Yields the names of parameters that the model exempts. A keyword equals a part of the name between dots."""
     for prefix, part in _outermost(model, "no_weight_decay_keywords"):
         keywords = part.no_weight_decay_keywords()
         yield from (prefix + name for name, _ in part.named_parameters() if not keywords.isdisjoint(name.split(".")))
 
 
 def _outermost(module: nn.Module, method: str, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Pairs of (prefix of its names, part) of the outermost parts of a model that have ``method``."""
+    """Yields (prefix of its names, module) for the outermost modules of a model that have ``method``."""
     if callable(getattr(module, method, None)):
         yield prefix, module
         return

@@ -2,8 +2,8 @@
 
 MMEngine saves model, optimizer and schedule, but neither its place in the data nor the state of its random number
 generators. Here both follow from the run's seed and the iteration, so a checkpoint needs nothing more. Data sets must
-draw by the seed of their index alone, as this package's do. Gradients are not saved: with ``accumulative_counts`` only
-a checkpoint after a whole update, every multiple of it, loses nothing.
+draw by the seed of their index alone, as this package's do. Gradients are not saved: with ``accumulative_counts``, a
+checkpoint loses nothing only after a whole update, at a multiple of that number.
 """
 
 import math
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from mmengine.dataset import ClassBalancedDataset
 from mmengine.dist import broadcast_object_list, get_dist_info, get_rank, sync_random_seed
-from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop
 from torch import nn
 from torch.utils.data import Sampler
 
@@ -26,11 +26,11 @@ from ..upstream import choose_val_interval, count_epoch, inner_datasets
 class SeededIndex(int):
     """Index of a sample, with a seed for its augmentation.
 
-    The seed stays with it in the arithmetic by which MMEngine's ``ConcatDataset`` (``-``) and ``RepeatDataset`` (``%``)
-    find the data set inside them.
+    MMEngine's ``ConcatDataset`` subtracts from an index and ``RepeatDataset`` takes its remainder, to find the sample
+    inside them. The seed stays with the result.
 
     Attributes:
-        seed: From 0 to 2^32 - 1. A data set that draws by it alone gives the same sample in every worker.
+        seed: From 0 to 2^32 - 1. A data set that draws by it alone returns the same sample in every worker.
     """
 
     seed: int
@@ -46,13 +46,13 @@ class SeededIndex(int):
     def __mod__(self, other: int) -> "SeededIndex":
         return SeededIndex(int(self) % other, self.seed)
 
-    def __getnewargs__(self) -> tuple[int, int]:
-        """For pickling, on the way to a worker."""
+    def __getnewargs__(self) -> tuple[int, int]:  # type: ignore[override] # int's has the one argument of int
+        """Returns what pickling needs, on the way to a worker."""
         return int(self), self.seed
 
 
 class SeedKeepingList(list[int]):
-    """A list whose entry, asked for by an index with a seed, has that seed."""
+    """A list that gives its entries the seed of the index by which they are looked up."""
 
     def __getitem__(self, index: Any) -> Any:
         entry = super().__getitem__(index)
@@ -60,7 +60,7 @@ class SeedKeepingList(list[int]):
 
 
 def keep_seeds(dataset: Any) -> None:
-    """Lets MMEngine's ``ClassBalancedDataset``, which looks indices up in a list, pass the seeds of samples on."""
+    """Makes MMEngine's ``ClassBalancedDataset``, which looks indices up in a list, pass the seeds of samples on."""
     if isinstance(dataset, ClassBalancedDataset):
         dataset.full_init()
         dataset.repeat_indices = SeedKeepingList(dataset.repeat_indices)
@@ -76,9 +76,9 @@ class ResumableSampler(Sampler[SeededIndex]):
         dataset: The data set, not empty.
         shuffle: Whether the order is random.
         seed: Seed of the order and the samples, the same in all processes; None: a random one. A resumable
-            loop puts the run's in its place.
-        infinite: For training by iteration: one epoch follows another without an end, and no sample is
-            repeated within one. Else it ends after ``len(self)`` samples.
+            loop puts the run's seed in its place.
+        infinite: Whether one epoch follows another without an end, as training by iteration needs it. No sample
+            is repeated within an epoch. Else the sampler ends after ``len(self)`` samples.
         round_up: Whether a finite epoch repeats its first samples until all processes have equally many.
 
     Raises:
@@ -126,7 +126,7 @@ class ResumableSampler(Sampler[SeededIndex]):
         self.skipped = 0
 
     def skip(self, num_samples: int) -> None:
-        """Leaves out samples that this process has had: of the epoch, or if infinite, of the whole run."""
+        """Leaves out the samples that this process has had, in the epoch or, if infinite, in the whole run."""
         self.skipped = num_samples
 
     def _epoch_end(self) -> int:
@@ -134,7 +134,7 @@ class ResumableSampler(Sampler[SeededIndex]):
         return math.ceil(size / self.world_size) * self.world_size if self.round_up else size
 
     def _samples(self, epoch: int, positions: range) -> Iterator[SeededIndex]:
-        """Samples at these positions of an epoch, which begins again after its last."""
+        """Yields the samples at these positions of an epoch. Positions behind its end start it again."""
         size = len(self.dataset)
         rng = np.random.default_rng(mixed_seed(self.seed, ORDER, epoch))
         order = rng.permutation(size) if self.shuffle else np.arange(size)
@@ -145,11 +145,11 @@ class ResumableSampler(Sampler[SeededIndex]):
 EPOCH_START = "epoch_start"
 
 
-class _Resumable:
-    """What both loops share; the arguments are those of MMEngine's loop.
+class _Resumable(BaseLoop):
+    """What both loops share. The arguments are those of MMEngine's loop.
 
     Raises:
-        ConfigError: ``train_dataloader`` has a sampler that cannot start anywhere.
+        ConfigError: ``train_dataloader`` has a sampler that cannot start in the middle.
     """
 
     infinite: bool
@@ -172,11 +172,11 @@ class _Resumable:
         return self.run_on()
 
     def run_on(self) -> nn.Module:
-        """MMEngine's ``run``."""
+        """Runs MMEngine's loop."""
         return super().run()
 
     def run_iter(self, *args: Any) -> None:
-        """One iteration; its draws (drop path, Mixup) depend on run, process and iteration alone."""
+        """Runs one iteration. Its draws (drop path, Mixup) depend on run, process and iteration alone."""
         seed_process(mixed_seed(self.sampler.seed, PROCESS, get_rank(), self.iter))
         super().run_iter(*args)
 
@@ -191,10 +191,10 @@ class ResumableIterLoop(_Resumable, IterBasedTrainLoop):
     infinite = True
 
     def run_on(self) -> nn.Module:
-        """MMEngine's ``run``, whose data begins where the run stands.
+        """Runs MMEngine's loop on data that begins where the run stands.
 
-        The data loader is asked for its iterator only here, when the sampler knows the seed and the place: its workers
-        read ahead as soon as there is one.
+        The data loader is asked for its iterator only here, when the sampler knows the seed and the place, because
+        its workers read ahead as soon as there is an iterator.
         """
         self.runner.call_hook("before_train")
         self.runner.call_hook("before_train_epoch")  # may have the sampler start at the beginning
@@ -238,9 +238,12 @@ class ResumableEpochLoop(_Resumable, EpochBasedTrainLoop):
         count_epoch(self)
 
     def _batches_done(self) -> int:
-        """Batches of this epoch that the resumed run has had.
+        """Returns how many batches of this epoch the resumed run has had.
 
-        Not ``iter`` minus whole epochs: those before may have been of another length, with other GPUs.
+        It is not ``iter`` minus whole epochs: with other GPUs, those before may have had another length.
+
+        Raises:
+            ConfigError: This epoch began with another number of iterations.
         """
         length = len(self.dataloader)
         start = self.runner.message_hub.runtime_info.get(EPOCH_START)  # part of every checkpoint

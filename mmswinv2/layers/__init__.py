@@ -1,4 +1,4 @@
-"""The parts of Swin Transformer V2 in plain PyTorch, one concept a file.
+"""The parts of Swin Transformer V2 in plain PyTorch, one concept per file.
 
 The paper's three ideas: residual post-normalisation (:mod:`.block`), scaled cosine attention
 (:mod:`.attention`) and log-spaced continuous position bias (:mod:`.position_bias`).

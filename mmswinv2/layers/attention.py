@@ -14,10 +14,10 @@ MAX_SDPA_BATCH = 65535  # CUDA kernels put the batch on a grid axis, which ends 
 
 
 def cosine_attention_plain(q: Tensor, k: Tensor, v: Tensor, logit_scale: Tensor, bias: Tensor) -> Tensor:
-    """Equation 2 as written: softmax(cos(q, k) / tau + B) v, in float32, or float64 where that is given.
+    """Computes equation 2 as written: softmax(cos(q, k) / tau + B) v, in float32, or float64 where that is given.
 
     Args:
-        q, k, v: (n, heads, N, d).
+        q, k, v: Queries, keys and values of n windows of N tokens, (n, heads, N, d).
         logit_scale: log(1 / tau), (heads, 1, 1); clamped at log(100).
         bias: B, (heads, N, N).
 
@@ -34,18 +34,25 @@ def cosine_attention_plain(q: Tensor, k: Tensor, v: Tensor, logit_scale: Tensor,
 def cosine_attention(
     q: Tensor, k: Tensor, v: Tensor, logit_scale: Tensor, bias: Tensor, dropout: float = 0.0
 ) -> Tensor:
-    """The same by the fused kernel; arguments as above, ``dropout`` on the attention weights.
+    """Computes the same with PyTorch's fused kernel.
 
     Logits reach 100 + 16, where bfloat16 is spaced by 0.5. Under autocast the kernel would cast its
     inputs down, so autocast is off around it and everything enters in float32.
+
+    Args:
+        q, k, v, logit_scale, bias: As in :func:`cosine_attention_plain`.
+        dropout: Dropout rate of the attention weights, in [0, 1).
+
+    Returns:
+        (n, heads, N, d) in the dtype of ``v``.
     """
     with without_autocast(q.device):
         scale = logit_scale.float().clamp(max=MAX_LOGIT_SCALE).exp()
         q = F.normalize(q.float(), dim=-1) * scale
         k = F.normalize(k.float(), dim=-1)
         parts = [
-            F.scaled_dot_product_attention(*qkv, bias[None], dropout, scale=1.0)
-            for qkv in zip(*(torch.split(x, MAX_SDPA_BATCH) for x in (q, k, v.float())), strict=True)
+            F.scaled_dot_product_attention(q_part, k_part, v_part, bias[None], dropout, scale=1.0)
+            for q_part, k_part, v_part in zip(*(torch.split(x, MAX_SDPA_BATCH) for x in (q, k, v.float())), strict=True)
         ]
         return (parts[0] if len(parts) == 1 else torch.cat(parts)).to(v.dtype)
 
@@ -55,7 +62,7 @@ class WindowAttention(nn.Module):
 
     Args:
         embed_dims: Channels C.
-        num_heads: Heads; divides ``embed_dims``.
+        num_heads: Attention heads; their number divides ``embed_dims``.
         window_size: Height and width of a window in tokens.
         shift: Offset of the window grid in tokens, (0, 0) for the unshifted block.
         attn_drop_rate: Dropout on the attention weights.
@@ -77,8 +84,8 @@ class WindowAttention(nn.Module):
         self.shift = shift
         self.attn_drop_rate = attn_drop_rate
         self.qkv = nn.Linear(embed_dims, 3 * embed_dims, bias=False)
-        self.q_bias = nn.Parameter(torch.zeros(embed_dims))  # no bias on k: it would only turn the
-        self.v_bias = nn.Parameter(torch.zeros(embed_dims))  # direction in which all keys point
+        self.q_bias = nn.Parameter(torch.zeros(embed_dims))  # k has no bias, as in the official release
+        self.v_bias = nn.Parameter(torch.zeros(embed_dims))
         self.logit_scale = nn.Parameter(torch.full((num_heads, 1, 1), math.log(10.0)))
         self.cpb_mlp = LogCPB(num_heads)
         self.proj = nn.Linear(embed_dims, embed_dims)

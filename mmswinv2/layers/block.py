@@ -19,7 +19,7 @@ class DropPath(nn.Module):
         self.drop_rate = drop_rate
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, ...) to the same shape."""
+        """Returns the branch (B, ...) in the same shape, with some samples at 0."""
         if not self.training or self.drop_rate == 0.0:
             return x
         keep_rate = 1.0 - self.drop_rate
@@ -49,7 +49,7 @@ class Mlp(nn.Module):
         self.drop = nn.Dropout(drop_rate)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., C) to (..., C)."""
+        """Maps (..., C) to (..., C)."""
         x = self.drop(self.act(self.fc1(x)))
         return self.drop(self.fc2(x))
 
@@ -91,13 +91,13 @@ class SwinV2Block(nn.Module):
         self.enorm = nn.LayerNorm(embed_dims) if extra_norm else None
 
     def reset_post_norms(self) -> None:
-        """Zero gain and bias of the two post-norms."""
+        """Sets the gain and the bias of the two post-norms to zero."""
         for norm in (self.norm1, self.norm2):
             nn.init.zeros_(norm.weight)
             nn.init.zeros_(norm.bias)
 
     def forward(self, x: Tensor, pretrained_window: Tensor) -> Tensor:
-        """Map (B, H, W, C) to the same shape; ``pretrained_window`` as in :class:`WindowAttention`."""
+        """Maps (B, H, W, C) to the same shape; ``pretrained_window`` is as in :class:`WindowAttention`."""
         x = x + self.drop_path(self.norm1(self.attn(x, pretrained_window)))
         x = x + self.drop_path(self.norm2(self.mlp(x)))
         return x if self.enorm is None else self.enorm(x)

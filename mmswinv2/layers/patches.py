@@ -21,14 +21,14 @@ class PatchEmbed(nn.Module):
         self.norm = nn.LayerNorm(embed_dims)
 
     def forward(self, image: Tensor) -> Tensor:
-        """(B, in_channels, H, W) to (B, ceil(H / patch_size), ceil(W / patch_size), C)."""
+        """Maps (B, in_channels, H, W) to (B, ceil(H / patch_size), ceil(W / patch_size), C)."""
         height, width = image.shape[-2:]
         image = F.pad(image, (0, -width % self.patch_size, 0, -height % self.patch_size))
         return self.norm(self.proj(image).permute(0, 2, 3, 1))
 
 
 class PatchMerging(nn.Module):
-    """Merges 2 x 2 neighbours: C to 2C channels, normalised after the reduction (V1: before).
+    """Merges 2 x 2 neighbours into one token of 2C channels, normalised after the reduction (in V1 before it).
 
     Args:
         embed_dims: Channels C.
@@ -40,7 +40,7 @@ class PatchMerging(nn.Module):
         self.norm = nn.LayerNorm(2 * embed_dims)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) to (B, ceil(H / 2), ceil(W / 2), 2C); an odd side gets a row of zeros."""
+        """Maps (B, H, W, C) to (B, ceil(H / 2), ceil(W / 2), 2C); an odd side gets a row of zeros."""
         x = F.pad(x, (0, 0, 0, x.size(2) % 2, 0, x.size(1) % 2))
         # Order of the released weights: down the first column of the 2 x 2, then down the second.
         neighbours = [x[:, 0::2, 0::2], x[:, 1::2, 0::2], x[:, 0::2, 1::2], x[:, 1::2, 1::2]]

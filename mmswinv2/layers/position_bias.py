@@ -1,20 +1,20 @@
 """Log-spaced continuous position bias, log-CPB (paper section 3.3, equations 3 and 4).
 
-A small meta network maps the offset between two tokens to one bias a head. Since it takes real
-coordinates, the network learnt with one window works with any other: "window transfer".
+A small meta network maps the offset between two tokens to one bias per head. It takes real
+coordinates, so a network learnt with one window works with any other: "window transfer".
 """
 
 import math
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def without_autocast(device: torch.device) -> AbstractContextManager:
-    """Switches autocast off on ``device``, one without autocast (such as meta) included."""
+def without_autocast(device: torch.device) -> AbstractContextManager[object]:
+    """Returns a context without autocast on ``device``, which may also be one that has none, such as meta."""
     if torch.amp.is_autocast_available(device.type):
         return torch.autocast(device.type, enabled=False)
     return nullcontext()
@@ -36,7 +36,7 @@ def log_coordinates(offset: Tensor, pretrained_window: Tensor) -> Tensor:
     Args:
         offset: Signed offsets in tokens, (..., 2) as (dy, dx).
         pretrained_window: Window (h, w) in tokens with which the meta network was trained, (2,).
-            Its end, h - 1, is the unit; a window of 1 has the one offset 0 and takes the unit 1.
+            Its greatest offset, h - 1, is the unit. A window of 1 has the offset 0 alone, with the unit 1.
 
     Returns:
         Coordinates of the shape of ``offset``, float32.
@@ -47,7 +47,13 @@ def log_coordinates(offset: Tensor, pretrained_window: Tensor) -> Tensor:
 
 
 class CachedBias(NamedTuple):
-    """A bias (heads, h * w, h * w) of a window (h, w), and all numbers that it is made of, in a row."""
+    """The bias of one window, and what it was computed from.
+
+    Attributes:
+        window: Window (h, w) in tokens.
+        key: All parameters and the pretrained window, flattened into one float32 tensor.
+        bias: (heads, h * w, h * w).
+    """
 
     window: tuple[int, int]
     key: Tensor
@@ -57,11 +63,11 @@ class CachedBias(NamedTuple):
 class LogCPB(nn.Sequential):
     """Meta network of the position bias: 2 -> 512 -> heads.
 
-    A ``Sequential`` so that its parameters bear the official names ``cpb_mlp.0`` and ``cpb_mlp.2``.
-    It runs in float32 whatever the model's dtype or autocast: it is tiny, and logits need it.
+    It is a ``Sequential`` so that its parameters bear the official names ``cpb_mlp.0`` and ``cpb_mlp.2``.
+    It runs in float32 whatever the model's dtype or autocast: it is tiny, and logits need the precision.
 
     Args:
-        num_heads: Attention heads, one bias each.
+        num_heads: Attention heads; each gets one bias per offset.
         hidden_dims: Width of the hidden layer.
     """
 
@@ -71,8 +77,10 @@ class LogCPB(nn.Sequential):
         )
         self._cache: CachedBias | None = None
 
-    def forward(self, window: tuple[int, int], pretrained_window: Tensor) -> Tensor:
-        """Bias between all pairs of tokens of a window, computed once while gradients are off.
+    def forward(  # type: ignore[override] # a Sequential for its names alone, it does not run as one
+        self, window: tuple[int, int], pretrained_window: Tensor
+    ) -> Tensor:
+        """Returns the bias between all pairs of tokens of a window; without gradients it is computed once and kept.
 
         Args:
             window: Height and width in tokens.
@@ -84,7 +92,7 @@ class LogCPB(nn.Sequential):
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
             self._cache = None
             return self.bias(window, pretrained_window)
-        cached = self._cache  # another thread may replace it meanwhile: look at one and the same throughout
+        cached = self._cache  # read once, because another thread may replace it meanwhile
         # The key is what the bias is made of, by value. Version counters would not do: MMEngine's EMA
         # and MMDetection's mean teacher write through `.data`, which leaves them unchanged.
         sources = [*self.parameters(), pretrained_window]
@@ -96,7 +104,7 @@ class LogCPB(nn.Sequential):
         return bias
 
     def bias(self, window: tuple[int, int], pretrained_window: Tensor) -> Tensor:
-        """The bias from a table over all (2h - 1)(2w - 1) offsets; shapes as in :meth:`forward`."""
+        """Computes the bias from a table over all (2h - 1)(2w - 1) offsets; shapes as in :meth:`forward`."""
         h, w = window
         device = pretrained_window.device
         dy = torch.arange(1 - h, h, device=device)
@@ -109,7 +117,7 @@ class LogCPB(nn.Sequential):
         return pairs.reshape(-1, h * w, h * w)
 
     def bias_plain(self, window: tuple[int, int], pretrained_window: Tensor) -> Tensor:
-        """The bias as the paper writes it: the meta network at the offset of every pair (i, j)."""
+        """Computes the bias as the paper writes it: the meta network at the offset of every pair (i, j)."""
         h, w = window
         ys, xs = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
         position = torch.stack([ys, xs], dim=-1).reshape(h * w, 2).to(pretrained_window.device)
@@ -117,7 +125,9 @@ class LogCPB(nn.Sequential):
         return self.evaluate(log_coordinates(offset, pretrained_window)).permute(2, 0, 1)
 
     def evaluate(self, coordinates: Tensor) -> Tensor:
-        """The meta network, (..., 2) -> (..., heads), squashed to (0, 16) as in the released code."""
+        """Runs the meta network, (..., 2) -> (..., heads), and squashes to (0, 16) as the released code does."""
+        first: Any  # an nn.Linear, like ``last``; a Sequential gives its members out as plain Modules
+        last: Any
         first, _, last = self
         with without_autocast(coordinates.device):
             hidden = F.relu(F.linear(coordinates, first.weight.float(), first.bias.float()))
@@ -129,7 +139,7 @@ def _equal(one: Tensor, other: Tensor) -> bool:
 
 
 def cell_bias(bias: Tensor, window: tuple[int, int], cell: tuple[int, int]) -> Tensor:
-    """Bias of a smaller cell, cut from a window's: equal offsets have equal biases.
+    """Cuts the bias of a smaller cell from that of a window, since equal offsets have equal biases.
 
     Args:
         bias: Bias of the window (H, W), shape (heads, H * W, H * W).

@@ -19,11 +19,11 @@ class SwinV2Stage(nn.Module):
         num_heads: Attention heads.
         window_size: Height and width of a window in tokens.
         drop_path_rates: Stochastic depth of each block.
-        extra_norm_period: Every how many blocks one ends with an extra norm; None: never.
+        extra_norm_period: One in so many blocks ends with an extra norm; None: no block does.
         drop_rate: Dropout on the outputs of attention and MLP.
         attn_drop_rate: Dropout on attention weights.
         downsample: Whether a :class:`PatchMerging` to the next stage belongs to this one.
-        with_cp: Recompute block activations in the backward pass instead of storing them.
+        with_cp: Whether the backward pass computes the activations of blocks anew, to save memory.
     """
 
     def __init__(
@@ -58,7 +58,15 @@ class SwinV2Stage(nn.Module):
         self.downsample = PatchMerging(embed_dims) if downsample else None
 
     def forward(self, x: Tensor, pretrained_window: Tensor) -> Tensor:
-        """The blocks alone, (B, H, W, C) to the same shape: heads take features before the merging."""
+        """Applies the blocks but not the merging, because heads take the features before it.
+
+        Args:
+            x: Map (B, H, W, C).
+            pretrained_window: As in :class:`WindowAttention`.
+
+        Returns:
+            Map (B, H, W, C).
+        """
         for block in self.blocks:
             if self.with_cp and torch.is_grad_enabled():
                 x = checkpoint(block, x, pretrained_window, use_reentrant=False)

@@ -14,15 +14,16 @@ from torch import Tensor
 
 
 class Runs(NamedTuple):
-    """``count`` consecutive runs of ``length`` tokens each along one axis, from token ``start``."""
+    """``number`` consecutive runs of ``length`` tokens each along one axis, from token ``start``."""
 
     start: int
-    count: int
+    number: int
     length: int
 
     @property
     def span(self) -> slice:
-        return slice(self.start, self.start + self.count * self.length)
+        """All tokens of the runs."""
+        return slice(self.start, self.start + self.number * self.length)
 
 
 def axis_runs(size: int, window: int, shift: int) -> list[Runs]:
@@ -39,19 +40,20 @@ def axis_runs(size: int, window: int, shift: int) -> list[Runs]:
     """
     if size <= window:
         return [Runs(0, 1, size)]
-    count, rest = (size - shift) // window, (size - shift) % window
-    runs = [Runs(0, 1, shift), Runs(shift, count, window), Runs(size - rest, 1, rest)]
-    return [run for run in runs if run.count and run.length]
+    number, rest = (size - shift) // window, (size - shift) % window
+    runs = [Runs(0, 1, shift), Runs(shift, number, window), Runs(size - rest, 1, rest)]
+    return [run for run in runs if run.number and run.length]
 
 
 def map_size(x: Tensor) -> tuple[int, int]:
-    """Height and width of a map (B, H, W, C).
+    """Returns the height and width of a map (B, H, W, C).
 
-    In a trace by :func:`torch.jit.trace` sizes are tensors. How a map is cut depends on them, so that a trace holds for
-    one size, which is what it records here.
+    While :func:`torch.jit.trace` records, sizes are tensors, and this makes them numbers. How a map is cut depends on
+    its size, so a trace holds for one size. Under ``torch.compile`` they may be symbolic and stay so.
     """
     _, height, width, _ = x.shape
-    return (int(height), int(width)) if torch.jit.is_tracing() else (height, width)
+    tracing: bool = torch.jit.is_tracing()  # type: ignore[no-untyped-call] # torch has no types for it
+    return (int(height), int(width)) if tracing else (height, width)
 
 
 def map_windows(
@@ -80,7 +82,7 @@ def map_windows(
         for columns in all_columns:
             cell = (rows.length, columns.length)
             windows = partition(x[:, rows.span, columns.span], cell)
-            band.append(unpartition(function(windows, cell), cell, x.size(0), columns.count))
+            band.append(unpartition(function(windows, cell), cell, x.size(0), columns.number))
         bands.append(_concatenate(band, dim=2))
     return _concatenate(bands, dim=1)
 

@@ -1,4 +1,4 @@
-"""What the registries expose."""
+"""Models: the backbone, the classifier and SimMIM."""
 
 from .backbone import SwinTransformerV2
 from .classifier import ImageClassifier, MixupPreprocessor

@@ -35,19 +35,21 @@ class SwinTransformerV2(BaseModule):
             ``pretrained_window_sizes`` (stages, 2) and so in every checkpoint.
         out_indices: Stages whose features are returned, ascending. Later stages are not computed and
             their parameters not trained. Name only what the neck or head reads: the norm of an unread
-            level gets no gradient, for which distributed training waits.
+            level gets no gradient, and distributed training would wait for it.
         drop_rate: Dropout on patches and on the outputs of attention and MLP, in [0, 1).
         attn_drop_rate: Dropout on attention weights, in [0, 1).
         drop_path_rate: Stochastic depth of the last block, rising linearly from 0, in [0, 1).
-        frozen_stages: -1: none; 0: the patch embedding; n: also the first n stages.
+        frozen_stages: What is not trained. -1: nothing; 0: the patch embedding; n: the first n stages as well.
         with_cp: Activation checkpointing of every block: less memory, more time.
         init_cfg: MMEngine's. ``dict(type='Pretrained', checkpoint=...)`` takes every public form of SwinV2
             weights, as path, URL or ``hf-hub:OWNER/NAME``; see :func:`mmswinv2.checkpoint.load_pretrained`.
 
     Raises:
-        ConfigError: A value outside what is said above.
-        ConfigTypeError: A keyword that the backbone does not have; those of Swin V1 are explained.
+        ConfigError: A value is not among those above.
+        ConfigTypeError: The backbone has no such keyword. For those of Swin V1 the message says what to do.
     """
+
+    layers: Sequence[SwinV2Stage]
 
     def __init__(
         self,
@@ -66,7 +68,7 @@ class SwinTransformerV2(BaseModule):
         **unknown: object,
     ) -> None:
         reject_keywords(unknown, [name for name in signature(type(self)).parameters if name != "unknown"])
-        # Not at the top: this import replaces MMEngine's loaders, in those processes alone that build the backbone.
+        # Not at the top: this import replaces MMEngine's loaders, and only those who build the backbone ask for that.
         from ..checkpoint.openmmlab import read_any_form
 
         super().__init__(init_cfg=read_any_form(init_cfg))
@@ -95,7 +97,7 @@ class SwinTransformerV2(BaseModule):
         self.patch_embed = PatchEmbed(in_channels, dims[0], patch_size)
         self.pos_drop = nn.Dropout(drop_rate)
         drop_path_rates = _linear_rates(drop_path_rate, self.arch.depths)
-        self.layers = nn.ModuleList(
+        self.layers = nn.ModuleList(  # type: ignore[assignment] # to mypy, its members are plain Modules
             SwinV2Stage(
                 dims[stage],
                 self.arch.depths[stage],
@@ -117,7 +119,7 @@ class SwinTransformerV2(BaseModule):
         self.register_load_state_dict_pre_hook(_settle_pretrained_windows)
 
     def reset_parameters(self) -> None:
-        """Initialises as the official release: linear layers from N(0, 0.02), post-norm gains zero."""
+        """Initialises as the official release does: linear layers from N(0, 0.02^2), gains of post-norms at zero."""
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
@@ -127,22 +129,22 @@ class SwinTransformerV2(BaseModule):
                 module.reset_post_norms()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Features of the stages in ``out_indices``.
+        """Computes the features of the stages in ``out_indices``.
 
         Args:
-            x: Images (B, in_channels, H, W), none of them 0.
+            x: Images (B, in_channels, H, W). B, H and W are at least 1.
 
         Returns:
             For each stage i of ``out_indices`` a contiguous map of shape
             (B, C * 2^i, ceil(H / patch_size / 2^i), ceil(W / patch_size / 2^i)).
 
         Raises:
-            ConfigError: Another shape.
+            ConfigError: ``x`` has another shape.
         """
         return self.forward_stages(self.embed(x))
 
     def embed(self, x: Tensor) -> Tensor:
-        """Tokens (B, ceil(H / patch_size), ceil(W / patch_size), C) of images; see :meth:`forward`."""
+        """Turns images into tokens (B, ceil(H / patch_size), ceil(W / patch_size), C); see :meth:`forward`."""
         if x.dim() != 4 or x.size(1) != self.in_channels or 0 in x.shape:
             raise ConfigError(
                 f"expected images of shape (B, {self.in_channels}, H, W) with B, H and W at least 1, "
@@ -151,7 +153,7 @@ class SwinTransformerV2(BaseModule):
         return self.patch_embed(x)
 
     def forward_stages(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Features of the stages in ``out_indices`` from tokens (B, H, W, C), as :meth:`forward` returns them."""
+        """Computes from tokens (B, H, W, C) what :meth:`forward` returns."""
         x = self.pos_drop(x)
         outputs = []
         for index in range(self.out_indices[-1] + 1):
@@ -161,11 +163,12 @@ class SwinTransformerV2(BaseModule):
                 norm: nn.Module = getattr(self, f"norm{index}")
                 outputs.append(norm(x).permute(0, 3, 1, 2).contiguous())
             if index < self.out_indices[-1]:
+                assert stage.downsample is not None  # the last stage alone has none, and no output follows it
                 x = stage.downsample(x)
         return tuple(outputs)
 
     def get_layer_depth(self, param_name: str, prefix: str = "") -> tuple[int, int]:
-        """Layer of a parameter, 0 at the input, and the number of layers, as in MMPretrain.
+        """Returns the layer of a parameter, 0 at the input, and the number of layers, as in MMPretrain.
 
         The patch embedding is layer 0, block b of stage s is layer sum(depths[:s]) + b + 1, a patch merging belongs to
         the layer of its stage's last block, and the output norms are layer sum(depths) + 1 (as in ``get_swin_layer``
@@ -173,7 +176,7 @@ class SwinTransformerV2(BaseModule):
 
         Args:
             param_name: Such as ``layers.2.blocks.5.attn.q_bias``.
-            prefix: What precedes the backbone's names in a model; other parameters count as the last layer.
+            prefix: What precedes the backbone's names in a model. Parameters without it belong to the last layer.
         """
         depths = self.arch.depths
         part, *rest = param_name.removeprefix(prefix).split(".")
@@ -188,7 +191,7 @@ class SwinTransformerV2(BaseModule):
         return layer, sum(depths) + 2
 
     def no_weight_decay_keywords(self) -> set[str]:
-        """Parts of the names of parameters that weight decay leaves alone, beside norms and biases."""
+        """Returns parts of names. Parameters with such a part take no weight decay, like norms and biases."""
         return {"logit_scale", "cpb_mlp"}
 
     def train(self, mode: bool = True) -> "SwinTransformerV2":
@@ -232,7 +235,7 @@ class SwinTransformerV2(BaseModule):
 def _settle_pretrained_windows(
     backbone: SwinTransformerV2, state_dict: dict[str, Any], prefix: str, *unused: object
 ) -> None:
-    """Before a load: which pretrained windows hold, the constructor's or the file's."""
+    """Decides before a load which pretrained windows hold, the constructor's or the file's."""
     key = f"{prefix}pretrained_window_sizes"
     if key in state_dict:
         backbone._check_stored_windows(state_dict[key])
@@ -241,14 +244,14 @@ def _settle_pretrained_windows(
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The model inside what may stand around it: distribution, test time augmentation, averaged weights (EMA)."""
+    """Returns the model inside its wrappers: distribution, test time augmentation, averaged weights (EMA)."""
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel | BaseAveragedModel):
-        model = model.module
+        model = model.get_submodule("module")
     return model
 
 
 def backbones_in(model: nn.Module) -> Iterator[tuple[str, SwinTransformerV2]]:
-    """Every SwinV2 in a model, with its name in it; the name of the model itself is empty."""
+    """Yields every SwinV2 in a model as (name, backbone); the name of the model itself is empty."""
     for name, module in model.named_modules():
         if isinstance(module, SwinTransformerV2):
             yield name, module

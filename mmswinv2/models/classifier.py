@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..arch import check_rate
-from ..errors import ConfigError
+from ..errors import ConfigError, DataError
 from ..registry import MODELS
 from .backbone import build_for_last_stage
 
@@ -20,12 +20,12 @@ class MixupPreprocessor(BaseDataPreprocessor):
     Args:
         num_classes: Classes of the data.
         mixup_alpha: Parameter of the Beta distribution of Mixup's shares; 0: no Mixup.
-        cutmix_alpha: The same of CutMix.
-        label_smoothing: Share of a label spread over all classes.
+        cutmix_alpha: The same for CutMix.
+        label_smoothing: Share of a label that is spread over all classes.
         non_blocking: MMEngine's.
 
     Raises:
-        ConfigError: Neither Mixup nor CutMix.
+        ConfigError: There is neither Mixup nor CutMix.
     """
 
     def __init__(
@@ -47,10 +47,10 @@ class MixupPreprocessor(BaseDataPreprocessor):
         )
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
-        """Adds to a batch what :class:`ImageClassifier` takes: mixed ``inputs`` (B, C, H, W), ``label`` (B, classes).
+        """Moves a batch and, in training, puts mixed ``inputs`` (B, C, H, W) and ``label`` (B, num_classes) into it.
 
         Raises:
-            ConfigError: A batch of an odd number of images, which timm mixes in pairs.
+            ConfigError: The batch has an odd number of images, and timm mixes them in pairs.
         """
         data = self.cast_data(data)
         if not training:
@@ -66,18 +66,18 @@ class MixupPreprocessor(BaseDataPreprocessor):
 
 @MODELS.register_module()
 class ImageClassifier(BaseModel):
-    """Backbone, average over the last map, one linear layer, as the official classifier.
+    """Classifies images as the official release does: backbone, mean over the last map, one linear layer.
 
     Args:
         backbone: Config of a :class:`SwinTransformerV2`; its ``out_indices`` is the last stage alone.
         num_classes: Classes, at least 1.
-        label_smoothing: Share of a hard label spread over all classes, in [0, 1). Mixup smooths the labels
-            that it mixes by itself.
+        label_smoothing: Share of a hard label that is spread over all classes, in [0, 1). Mixup itself smooths the
+            labels that it mixes.
         data_preprocessor: MMEngine's, or :class:`MixupPreprocessor`; images arrive normalised.
         init_cfg: MMEngine's.
 
     Raises:
-        ConfigError: A value outside what is said above.
+        ConfigError: A value is not among those above.
     """
 
     def __init__(
@@ -115,12 +115,19 @@ class ImageClassifier(BaseModel):
             ``tensor``: logits (B, num_classes). ``loss``: a dict with ``loss``. ``predict``: for every image
             a dict with ``pred_score`` (num_classes,), probabilities, ``pred_label``, and if they are given
             ``gt_label`` and ``img_path``.
+
+        Raises:
+            DataError: ``loss`` without labels.
         """
         (features,) = self.backbone(inputs)
         logits = self.head(features.mean(dim=(2, 3)))
         if mode == "tensor":
             return logits
         if mode == "loss":
+            if label is None:
+                raise DataError(
+                    "ImageClassifier learns from labels, the batch has none: set with_label=True in the data set"
+                )
             smoothing = self.label_smoothing if label.dim() == 1 else 0.0
             return {"loss": F.cross_entropy(logits.float(), label, label_smoothing=smoothing)}
         return self._predictions(logits.float().softmax(dim=1), label, info.get("img_path"))

@@ -16,8 +16,8 @@ from .backbone import build_for_last_stage
 def norm_targets(images: Tensor, window: int = 47) -> Tensor:
     """Subtracts from each pixel the mean of the window around it and divides by the deviation, by channel.
 
-    As the official release computes it. Near a border mean and mean square are of the pixels that are
-    there, n of them, and the variance is corrected by n / (n - 1).
+    This is what the official release computes. Near a border, mean and mean square are taken over the n
+    pixels of the window that lie in the image. The variance is corrected by n / (n - 1).
 
     Args:
         images: (B, C, H, W).
@@ -28,17 +28,20 @@ def norm_targets(images: Tensor, window: int = 47) -> Tensor:
         cancels in half precision.
 
     Raises:
-        ConfigError: Another window.
+        ConfigError: ``window`` is even or below 3.
     """
     mean, deviation = local_statistics(images, window)
     return (images.float() - mean) / deviation
 
 
 def local_statistics(images: Tensor, window: int = 47) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of the window around each pixel, of which :func:`norm_targets` is made.
+    """Computes the mean and deviation of the window around each pixel, for :func:`norm_targets`.
 
     Returns:
-        Two of shape (B, C, H, W), float32.
+        Two tensors of shape (B, C, H, W), float32.
+
+    Raises:
+        ConfigError: ``window`` is even or below 3.
     """
     if window < 3 or window % 2 == 0:
         raise ConfigError(f"the window of normalised targets must be an odd number of pixels, at least 3, got {window}")
@@ -47,29 +50,29 @@ def local_statistics(images: Tensor, window: int = 47) -> tuple[Tensor, Tensor]:
         mean = _window_mean(x, window)
         rows, columns = (_pixels_in_window(length, window, x.device) for length in x.shape[2:])
         count = rows[:, None] * columns  # (H, W)
-        # One pixel alone, of an image of one pixel, has no variance.
+        # An image of one pixel has no variance: its divisor would be 0.
         variance = (_window_mean(x.square(), window) - mean.square()) * count / (count - 1).clamp(min=1)
         return mean, (variance.clamp(min=0) + 1e-6).sqrt()
 
 
 def _window_mean(x: Tensor, window: int) -> Tensor:
-    """Mean over the pixels of the window that lie in the image: along one axis, then the other, which is quicker."""
+    """Computes the mean over the pixels of the window in the image, one axis after the other, which is quicker."""
     half = window // 2
     x = F.avg_pool2d(x, (window, 1), stride=1, padding=(half, 0), count_include_pad=False)
     return F.avg_pool2d(x, (1, window), stride=1, padding=(0, half), count_include_pad=False)
 
 
 def _pixels_in_window(length: int, window: int, device: torch.device) -> Tensor:
-    """For each place on an axis, how much of the window around it lies within the axis, (length,)."""
+    """Counts for each place on an axis the pixels of the window around it that lie on the axis, (length,)."""
     place, half = torch.arange(length, device=device), window // 2
     return (place + half).clamp(max=length - 1) - (place - half).clamp(min=0) + 1
 
 
 @MODELS.register_module()
 class SimMIM(BaseModel):
-    """A SwinV2 whose masked patches become one learnt token, and a linear head that predicts their pixels.
+    """Pretrains a SwinV2: masked patches become one learnt token, and a linear head predicts their pixels.
 
-    The backbone's last stage predicts: a 1x1 convolution gives every token the pixels below it. The loss
+    The head is a 1x1 convolution on the last stage. It predicts for each token the pixels below it. The loss
     is L1 on masked pixels alone.
 
     Args:
@@ -80,7 +83,7 @@ class SimMIM(BaseModel):
         init_cfg: MMEngine's.
 
     Raises:
-        ConfigError: A backbone that returns other stages, or another ``target_window``.
+        ConfigError: The backbone returns other stages, or ``target_window`` has another value.
     """
 
     def __init__(
@@ -120,7 +123,7 @@ class SimMIM(BaseModel):
             ``loss``. ``predict``: for every image a dict with its ``loss``, a float.
 
         Raises:
-            ConfigError: Shapes that do not fit.
+            ConfigError: The shape of ``inputs`` or ``mask`` is another.
         """
         self._check_shapes(inputs, mask)
         prediction = self.reconstruct(inputs, mask)
@@ -132,27 +135,30 @@ class SimMIM(BaseModel):
         return [{"loss": loss} for loss in (error / pixels.clamp(min=1)).tolist()]
 
     def get_layer_depth(self, param_name: str, prefix: str = "") -> tuple[int, int]:
-        """Layer of a parameter and the number of layers: the mask token is at the input, the head behind the rest."""
+        """Returns the layer of a parameter and the number of layers: first the mask token, last the head."""
         last, count = self.backbone.get_layer_depth(param_name, f"{prefix}backbone.")
         return (0 if param_name == f"{prefix}mask_token" else last), count
 
     def no_weight_decay_keywords(self) -> set[str]:
-        """Parts of the names of parameters that weight decay leaves alone, beside norms and biases."""
+        """Returns what the backbone does, and the mask token."""
         return {*self.backbone.no_weight_decay_keywords(), "mask_token"}
 
     def reconstruct(self, inputs: Tensor, mask: Tensor) -> Tensor:
-        """Prediction (B, C, H, W) of images whose patches in ``mask`` the backbone does not see."""
+        """Predicts images (B, C, H, W) of which the backbone does not see the patches in ``mask``."""
         tokens = self.backbone.embed(inputs)  # (B, H / patch_size, W / patch_size, C)
         tokens = torch.where(mask.bool().unsqueeze(-1), self.mask_token.to(tokens.dtype), tokens)
         (features,) = self.backbone.forward_stages(tokens)  # (B, 8C, H / stride, W / stride)
         return self.head(features)
 
     def targets(self, inputs: Tensor) -> Tensor:
-        """What is to be predicted of normalised images, (B, C, H, W), float32."""
+        """Returns what is to be predicted for normalised images, (B, C, H, W), float32."""
         return inputs.float() if self.target_window is None else norm_targets(inputs, self.target_window)
 
     def masked_error(self, prediction: Tensor, inputs: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Absolute error of masked pixels, summed over them and averaged over channels, and their number; both (B,)."""
+        """Returns the absolute error of each image's masked pixels and their number, both (B,).
+
+        The error is averaged over channels and summed over the pixels.
+        """
         masked = mask.to(torch.float32).unsqueeze(1)
         masked = masked.repeat_interleave(self.patch_size, 2).repeat_interleave(self.patch_size, 3)  # (B, 1, H, W)
         error = (prediction.float() - self.targets(inputs)).abs().mean(dim=1, keepdim=True)

@@ -1,4 +1,4 @@
-"""Checks before a run: what is wrong with a config or its data is said before any work is lost."""
+"""Checks before a run. They say what is wrong with a config or its data before any work is lost."""
 
 from mmengine.config import Config
 
@@ -41,7 +41,8 @@ def check_config(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
         loaders: Keys of the data loaders to look at.
 
     Raises:
-        ConfigError: Names the config key or file at fault and what to do.
+        ConfigError: Names the config key at fault and what to do.
+        DataError: Names the annotation file at fault and what is wrong in it.
         KeyError: MMEngine's, if a data set's type is unknown; see :func:`explain_unknown_type`.
     """
     check_channels(cfg)

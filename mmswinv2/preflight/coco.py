@@ -1,9 +1,10 @@
-"""Do COCO annotation files hold together? pycocotools takes nearly anything and training then sees no objects."""
+"""Checks COCO annotation files. pycocotools takes nearly anything, and training then sees no objects."""
 
 import json
 from collections.abc import Sequence
 
 from mmengine.config import Config, ConfigDict
+from mmengine.dataset import BaseDataset
 
 from ..errors import ConfigError, DataError, list_some, name_some
 from ..upstream import read_metainfo, reads_coco
@@ -14,6 +15,7 @@ def check_coco_annotations(cfg: Config, loaders: tuple[str, ...]) -> None:
     """Checks the annotation file of every COCO data set of the given data loaders, each file once.
 
     Raises:
+        ConfigError: A data set has no annotation file.
         DataError: Names the file, the config key and what is wrong in it.
         KeyError: MMEngine's, if a data set's type is unknown.
     """
@@ -39,6 +41,9 @@ def check_file(path: str, key: str, classes: Sequence[str], unlabelled: bool = F
         key: Config key to name in errors.
         classes: Class names that the run asks of the file.
         unlabelled: Whether the file may come without annotations, as those of test sets do.
+
+    Raises:
+        DataError: Names the file, the config key and what is wrong in it.
     """
     where = f"{key} ({path})"
     content = _read(path, where)
@@ -99,7 +104,7 @@ def _check_categories(categories: list[dict], where: str, classes: Sequence[str]
 
 
 def _check_references(content: dict, where: str) -> None:
-    """Annotations must point to images and categories that are there."""
+    """Checks that annotations point to images and categories that are there."""
     images = {image["id"] for image in content["images"]}
     for image in content["images"]:
         _ = image["file_name"], image["height"], image["width"]
@@ -116,8 +121,8 @@ def _check_references(content: dict, where: str) -> None:
         raise DataError(f"{where}: annotations refer to what the file does not hold:\n{list_some(dangling)}")
 
 
-def _class_names(cls: type, dataset: ConfigDict) -> tuple[str, ...]:
-    """The data set's class names, from its config or its class; a file name in metainfo is read."""
+def _class_names(cls: type[BaseDataset], dataset: ConfigDict) -> tuple[str, ...]:
+    """Returns the class names of a data set, from its config or its class. A file that metainfo names is read."""
     return tuple(read_metainfo(cls, dataset.get("metainfo")).get("classes") or ())
 
 

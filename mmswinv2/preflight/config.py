@@ -1,4 +1,4 @@
-"""What a config says of its data, looked at before anything is built."""
+"""Checks what a config says of its data, before anything is built."""
 
 import inspect
 import os
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
+from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 from mmengine.utils import is_abs
 
@@ -19,18 +20,18 @@ LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 
 
 def leaf_datasets(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> Iterator[tuple[str, ConfigDict]]:
-    """Yields (config key, config) of every data set, wrappers such as RepeatDataset or ConcatDataset looked into."""
+    """Yields (config key, config) of every data set, also of those in a RepeatDataset, ConcatDataset and the like."""
     for loader in loaders:
         dataset = (cfg.get(loader) or {}).get("dataset")
         if isinstance(dataset, dict):
             yield from innermost_datasets(f"{loader}.dataset", dataset)
 
 
-def dataset_class(dataset: ConfigDict, scope: str | None) -> type:
-    """The class that a data set's ``type`` names, seen from the config's default scope.
+def dataset_class(dataset: ConfigDict, scope: str | None) -> type[BaseDataset]:
+    """Returns the class that a data set's ``type`` names, seen from the config's default scope.
 
     Raises:
-        KeyError: MMEngine's message for an unknown type.
+        KeyError: The type is unknown. The message is MMEngine's.
     """
     if not isinstance(dataset["type"], str):
         return dataset["type"]
@@ -42,18 +43,18 @@ def dataset_class(dataset: ConfigDict, scope: str | None) -> type:
 
 
 def is_local(dataset: ConfigDict) -> bool:
-    """Whether its files lie on a disk: with ``backend_args`` MMEngine fetches them from elsewhere."""
+    """Whether the files of a data set lie on a disk. With ``backend_args`` MMEngine fetches them from elsewhere."""
     return not dataset.get("backend_args") and "://" not in str(dataset.get("data_root") or "")
 
 
 def annotation_file(dataset: ConfigDict) -> str:
-    """Path of the annotation file, joined with ``data_root`` as MMEngine does; empty if there is none."""
+    """Returns the path of the annotation file, under ``data_root`` as in MMEngine; empty if there is none."""
     path = dataset.get("ann_file") or ""
     return joined(dataset, path) if path else ""
 
 
 def joined(dataset: ConfigDict, path: str) -> str:
-    """``path`` under the data set's ``data_root``; an absolute path stays as it is."""
+    """Puts ``path`` under the data set's ``data_root``. An absolute path stays as it is."""
     root = dataset.get("data_root")
     return f"{root.rstrip('/')}/{path}" if root and not is_abs(path) else path
 
@@ -63,11 +64,14 @@ ENVIRONMENT_ROOT = re.compile(r"\{\{\s*\$(\w+)\s*:\s*(.*?)\s*\}\}")
 
 
 def check_paths(cfg: Config, loaders: tuple[str, ...]) -> None:
-    """Raises :class:`ConfigError` that names every missing file or folder with its config key.
+    """Checks that the files and folders of the data are there.
 
     Args:
         cfg: The config of a run.
         loaders: Keys of the data loaders that the run needs, such as ``("test_dataloader",)``.
+
+    Raises:
+        ConfigError: Names every missing file or folder with its config key.
     """
     missing = dict(_missing_paths(cfg, loaders))
     if not missing:
@@ -116,9 +120,10 @@ def _missing_of_dataset(key: str, dataset: ConfigDict) -> Iterator[tuple[str, st
 
 
 def _environment_hint(cfg: Config, missing: dict[str, str]) -> str:
-    """Names the environment variables that the missing paths come from."""
+    """Returns a clause that names the environment variables that the missing paths come from."""
+    defaults: dict[str, str] = dict(ENVIRONMENT_ROOT.findall(cfg.text or ""))
     names = []
-    for name, default in dict(ENVIRONMENT_ROOT.findall(cfg.text or "")).items():
+    for name, default in defaults.items():
         root = Path(os.path.abspath(os.environ.get(name, default)))
         if any(Path(path).is_relative_to(root) for path in missing.values()):
             names.append(name)
@@ -126,7 +131,7 @@ def _environment_hint(cfg: Config, missing: dict[str, str]) -> str:
 
 
 def check_image_folders(cfg: Config, loaders: tuple[str, ...]) -> None:
-    """Checks every data set that takes whatever images lie in its folder.
+    """Checks every data set that takes all images in its folder.
 
     Raises:
         ConfigError: Names the folder, the ending looked for and the endings found.
@@ -153,7 +158,7 @@ def check_folder(folder: str, suffix: str, key: str) -> None:
 
 
 def default_suffix(cls: type) -> str | None:
-    """What the class takes for ``img_suffix`` where the config does not say; None if its signature does not show it."""
+    """Returns the default of ``img_suffix`` in a data set class; None if its signature has no such parameter."""
     parameter = inspect.signature(cls).parameters.get("img_suffix")
     return parameter.default if parameter else None
 
@@ -162,7 +167,7 @@ def check_mixed_batches(cfg: Config, loaders: tuple[str, ...]) -> None:
     """Checks the training batches of a model with :class:`MixupPreprocessor`.
 
     Raises:
-        ConfigError: Some batch can have an odd number of images.
+        ConfigError: A batch can have an odd number of images.
     """
     preprocessor = (cfg.get("model") or {}).get("data_preprocessor") or {}
     loader = cfg.get("train_dataloader")
@@ -191,7 +196,7 @@ def _never_ends(sampler: dict) -> bool:
 
 
 def check_work_dir(path: str) -> None:
-    """Makes the folder and writes a file of no name in it.
+    """Makes the work dir, and checks with a file of no name that it can be written.
 
     Raises:
         ConfigError: Names the folder and what stands in the way.

@@ -1,8 +1,8 @@
-"""Are images, label maps and shards there and whole?
+"""Checks that images, label maps and shards are there and whole.
 
-A truncated JPEG decodes without an error to a picture whose lower part is grey, so reading a few
-bytes of every file comes first: it is cheap enough for all of COCO at every start. A full decode
-follows for all files of a small set, for an evenly spread sample of a large one.
+The data of a run is looked at in two steps. First a few bytes of every file are read, which is quick enough for all of
+COCO at every start, and finds JPEGs that are cut short: many decoders make a picture of them whose lower part is grey.
+Then files are decoded: all of a small set, an evenly spread sample of a large one.
 """
 
 import os
@@ -32,20 +32,20 @@ DECODED_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:
-    """At most ``count`` of ``items``, evenly spread, the first always among them."""
+    """Returns at most ``count`` of ``items``, evenly spread. The first is always among them."""
     if len(items) <= count:
         return list(items)
     return [items[index * len(items) // count] for index in range(count)]
 
 
 def map_files(check: Callable[[T], str | None], files: Sequence[T]) -> list[str]:
-    """Faults that ``check`` finds in the files, given by path or index, in their order; they are read in threads."""
+    """Returns the faults that ``check`` finds in files, given by path or index, in their order. Threads read them."""
     with ThreadPoolExecutor(THREADS) as pool:
         return [fault for fault in pool.map(check, files) if fault]
 
 
 def end_fault(path: str) -> str | None:
-    """What is wrong with a file judged by its existence and its first and last bytes; None if nothing."""
+    """Says what is wrong with a file, judged by its first and last bytes; None if nothing is."""
     try:
         with open(path, "rb") as file:
             head = file.read(8)
@@ -75,9 +75,9 @@ def _jpeg_ends(path: str) -> bool:
 
 
 def decode_fault(path: str) -> str | None:
-    """What a strict decoder finds wrong with an image file; None if it decodes.
+    """Says what a strict decoder finds wrong with an image file; None if it decodes.
 
-    Files of other kinds (TIFF, raw arrays) are the pipeline's own affair and pass.
+    Files of other kinds (TIFF, raw arrays) pass: only the pipeline knows them.
     """
     if Path(path).suffix.lower() not in DECODED_SUFFIXES:
         return None
@@ -94,12 +94,12 @@ def decode_fault(path: str) -> str | None:
 
 
 def shard_faults(dataset: ImageShards) -> list[str]:
-    """Shards that are missing or end before their last image, one line each."""
+    """Names the shards that are missing or end before their last image, one line each."""
     return map_files(partial(_size_fault, dataset), list(dataset.shard_sizes))
 
 
 def image_faults(dataset: ImageShards) -> list[str]:
-    """Images that do not decode, among up to ``MAX_DECODED`` evenly spread ones, one line each."""
+    """Names the images that do not decode, among up to ``MAX_DECODED`` evenly spread ones, one line each."""
     return map_files(partial(_image_fault, dataset), spread(range(len(dataset)), MAX_DECODED))
 
 
@@ -127,10 +127,10 @@ def reads_label_maps(dataset: BaseDataset) -> bool:
 
 
 def label_map_fault(path: str, dataset: BaseDataset) -> str | None:
-    """What is wrong with a label map, None if nothing.
+    """Says what is wrong with a label map; None if nothing is.
 
     Args:
-        path: An image of one channel; a palette image counts by its indices.
+        path: An image of one channel. Of a palette image, the indices count.
         dataset: An MMSegmentation data set, whose classes, ``label_map``, ``reduce_zero_label`` and
             ``ignore_index`` say what the values may be.
     """
@@ -150,14 +150,14 @@ def label_map_fault(path: str, dataset: BaseDataset) -> str | None:
 
 
 def class_of(value: int, dataset: BaseDataset) -> int:
-    """The class index that the pipeline makes of a label map's value, in the pipeline's order."""
+    """Returns the class index that the pipeline makes of a label map's value, by the same steps."""
     if dataset.reduce_zero_label:
         value = 255 if value in (0, 255) else value - 1
     return (dataset.label_map or {}).get(value, value)
 
 
 def values_hint(dataset: BaseDataset) -> str:
-    """What values the label maps of a data set may hold, and what usually is amiss."""
+    """Says what values the label maps of a data set may hold, and what is usually amiss."""
     classes = len(dataset.metainfo["classes"])
     if dataset.reduce_zero_label:
         return (

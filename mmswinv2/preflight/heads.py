@@ -1,4 +1,4 @@
-"""Do the model's heads fit the data and the backbone?"""
+"""Checks that the heads of a model fit the data and the backbone."""
 
 from collections.abc import Iterator
 
@@ -11,11 +11,11 @@ from ..errors import ConfigError, list_some, name_some
 from ..models.backbone import SwinTransformerV2, unwrapped
 from ..models.classifier import ImageClassifier
 
-# One class by design (object or not), or classes of their own (stuff beside things).
+# Heads with one class by design (object or not), or with classes of their own (stuff beside things).
 OWN_CLASSES = ("rpn_head", "semantic_head")
 
 
-# Parts of a model that read the backbone: a neck where there is one, else the heads.
+# Heads that read the backbone where there is no neck.
 READERS = ("decode_head", "auxiliary_head", "bbox_head", "panoptic_head", "rpn_head")
 
 
@@ -26,7 +26,7 @@ def check_channels(cfg: Config) -> None:
         cfg: The config of a run.
 
     Raises:
-        ConfigError: Names the config keys, what they say and what the level gives.
+        ConfigError: Names the config keys, what they say and what the levels have.
     """
     model = cfg.get("model") or {}
     faults = [fault for key, part in _owners("model", model) for fault in _channel_faults(key, part)]
@@ -35,7 +35,7 @@ def check_channels(cfg: Config) -> None:
 
 
 def _owners(key: str, part: object) -> Iterator[tuple[str, dict]]:
-    """Pairs of (config key, part of the model) of the parts that have a SwinV2 as their backbone."""
+    """Yields (config key, part of the model) for the parts whose backbone is a SwinV2."""
     if not isinstance(part, dict):
         return
     kind = (part.get("backbone") or {}).get("type")
@@ -46,7 +46,7 @@ def _owners(key: str, part: object) -> Iterator[tuple[str, dict]]:
 
 
 def _channel_faults(key: str, owner: dict) -> Iterator[str]:
-    """What does not fit in a part of the model with a SwinV2 as its backbone."""
+    """Yields what does not fit in a part of the model whose backbone is a SwinV2."""
     backbone = owner["backbone"]
     dims = parse_arch(backbone.get("arch", "tiny")).stage_dims
     levels = [dims[stage] for stage in backbone.get("out_indices", range(len(dims))) if stage < len(dims)]
@@ -119,7 +119,7 @@ def check_class_counts(model: nn.Module, metainfo: dict, dataset_key: str) -> No
 
 
 def _counts(model: nn.Module, metainfo: dict) -> Iterator[tuple[str, int, int]]:
-    """Triples of (config key, number of classes of the head, number of the data)."""
+    """Yields (config key, number of classes of the head, number of classes of the data)."""
     classes = len(metainfo["classes"])
     if isinstance(model, ImageClassifier):
         yield "model.num_classes", model.num_classes, classes
@@ -151,7 +151,7 @@ def check_labels(model: ImageClassifier, dataset: ImageDataset, key: str) -> Non
 
     Args:
         model: The classifier.
-        dataset: The data, whose classes may have no names.
+        dataset: The data. Its classes may have no names.
         key: Its config key, for the error.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What is looked at when a run starts: its data before the first iteration, its weights before they are loaded."""
+"""Hooks that check a run when it starts: its data before the first iteration, its weights before they are loaded."""
 
 import logging
 import time
@@ -43,14 +43,14 @@ from .heads import check_class_counts, check_labels, check_same_classes
 class DataCheckHook(Hook):
     """Checks classes, images and label maps when training or testing starts.
 
-    Training checks the data of validation and test as well, so that nothing is found out after hours. Every file's
-    existence and end is looked at, and up to 500 images and label maps of each data set are decoded.
+    Training checks the data of validation and test as well, so that no fault comes up after hours. The first and last
+    bytes of every file are read, and up to 500 images and label maps of each data set are decoded.
     """
 
     priority = "VERY_HIGH"
 
     def __init__(self) -> None:
-        self._checked: list[dict] = []  # configs of data sets, so that equal ones are looked at once
+        self._checked: list[dict] = []  # configs of data sets: equal ones are checked once
         self._training: list[ImageDataset] = []
 
     @master_only
@@ -104,7 +104,7 @@ def check_files(dataset: BaseDataset, key: str) -> str:
         key: Its config key, for errors.
 
     Returns:
-        A sentence on what was checked.
+        A sentence that says what was checked.
 
     Raises:
         DataError: Names the first few missing or broken files, and their number.
@@ -131,7 +131,7 @@ def check_files(dataset: BaseDataset, key: str) -> str:
 
 
 def _check_shards(dataset: ImageShards, key: str) -> str:
-    """Checks a sharded set; returns what was looked at."""
+    """Checks a sharded set, and says what was checked."""
     shards, decoded = len(dataset.shard_sizes), min(len(dataset), MAX_DECODED)
     _fail_on(shard_faults(dataset), key, shards, "Fetch these shards, or write the index anew")
     _fail_on(image_faults(dataset), key, decoded, "Write the index anew", dataset.skip_unreadable)
@@ -160,15 +160,19 @@ class WeightsCheckHook(Hook):
     A run that goes on with ``--resume`` needs the other tensors of the model as well.
 
     Args:
-        whole_model: Whether a run that does not resume needs them too, as a test does; a training from ``load_from``
-            may have another head.
+        whole_model: Whether a run that does not resume needs them too. A test does. A training from ``load_from``
+            does not, because its head may be another.
     """
 
     def __init__(self, whole_model: bool = False) -> None:
         self.whole_model = whole_model
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: Mapping[str, Any]) -> None:
-        """Called between reading and loading."""
+        """Checks a checkpoint between reading and loading.
+
+        Raises:
+            CheckpointError: Names the file and what is wrong with it.
+        """
         resume = bool(runner.cfg.get("resume"))
         if resume and "meta" not in checkpoint:
             raise CheckpointError(
@@ -187,7 +191,7 @@ def check_weights(model: nn.Module, checkpoint: Mapping[str, Any], whole_model: 
     Args:
         model: The model.
         checkpoint: What the file holds.
-        whole_model: Whether heads and necks are compared too, and not the SwinV2s in the model alone.
+        whole_model: Whether to compare heads and necks as well as the SwinV2s in the model.
 
     Raises:
         CheckpointError: Names the tensors that are missing or mis-shaped.

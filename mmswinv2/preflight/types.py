@@ -1,7 +1,7 @@
-"""Turns MMEngine's error for an unknown ``type`` into one that says where it stands and what is meant."""
+"""Turns MMEngine's error for an unknown ``type`` into one that says where it stands and what may be meant."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import SequenceMatcher
 
 import mmengine.registry
@@ -17,7 +17,7 @@ NEAR = 0.7
 
 
 def explain_unknown_type(error: KeyError, cfg: Config) -> ConfigError | None:
-    """The error to raise instead; None if ``error`` is about something else."""
+    """Returns the error to raise instead; None if ``error`` is about something else."""
     message = str(error.args[0]) if error.args else ""
     if match := NOT_REGISTERED.match(message):
         unknown, registry = [match[1]], match[2]
@@ -34,11 +34,11 @@ def explain_unknown_type(error: KeyError, cfg: Config) -> ConfigError | None:
 
 
 def types_in(node: object, key: str = "") -> Iterator[tuple[str, str]]:
-    """Pairs of (config key, ``type``) of all dicts in a part of a config whose ``type`` is a name."""
+    """Yields (config key, ``type``) for all dicts in a part of a config whose ``type`` is a name."""
     if isinstance(node, dict):
         if isinstance(node.get("type"), str):
             yield key, node["type"]
-        items = node.items()
+        items: Iterable[tuple[object, object]] = node.items()
     elif isinstance(node, (list, tuple)):
         items = enumerate(node)
     else:
@@ -48,8 +48,8 @@ def types_in(node: object, key: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _unregistered_types(cfg: Config) -> list[str]:
-    """Types in the model that no registry holds, and that are none of mmcv's operators, which are taken by name."""
-    import mmcv.ops  # its compiled ops are there: mmcv itself looked for a type
+    """Returns the types in the model that neither a registry holds nor mmcv has as an operator, to be taken by name."""
+    import mmcv.ops  # it imports here, because mmcv itself looked for a type
 
     known = {name.split(".")[-1] for root in _roots() for name in _registered(root, cfg.get("default_scope"))}
     types = dict.fromkeys(name for _, name in types_in({"model": cfg.get("model")}))
@@ -57,12 +57,12 @@ def _unregistered_types(cfg: Config) -> list[str]:
 
 
 def _roots() -> list[Registry]:
-    """MMEngine's own registries, whose children are those of all other packages."""
+    """Returns MMEngine's own registries. Those of all other packages are their children."""
     return [root for root in vars(mmengine.registry).values() if isinstance(root, Registry)]
 
 
 def _advice(name: str, registry: str, cfg: Config) -> str:
-    """What the user may have meant: a type of the same kind if one is near, else of any kind."""
+    """Says what the user may have meant: a type of the same kind if one is near, else of any kind."""
     scope = cfg.get("default_scope")
     near = nearest_type(name, [root for root in _roots() if root.name == registry], scope)
     if near:
@@ -75,9 +75,9 @@ def _advice(name: str, registry: str, cfg: Config) -> str:
 
 
 def nearest_type(name: str, registries: list[Registry], scope: str | None) -> str | None:
-    """The name nearest to ``name`` among those registered in ``registries`` and their children, None if none is near.
+    """Returns the name nearest to ``name`` in ``registries`` and their children; None if none is near.
 
-    Names of scopes other than ``scope`` and the root's come with their scope, as a config writes them.
+    It comes with its scope, as a config writes it, unless that is ``scope`` or the root's.
     """
     known = {display for registry in registries for display in _registered(registry, scope)}
     best = max(sorted(known), key=lambda display: _likeness(name, display), default=None)
@@ -94,6 +94,6 @@ def _registered(registry: Registry, scope: str | None) -> Iterator[str]:
 
 
 def _likeness(name: str, display: str) -> float:
-    """1 for equal names; the scope counts only between names that are otherwise alike."""
+    """Returns how alike two names are, about 1 for equal ones. The scope only breaks ties."""
     bare = SequenceMatcher(None, name.split(".")[-1].lower(), display.split(".")[-1].lower()).ratio()
     return bare + 1e-3 * SequenceMatcher(None, name, display).ratio()

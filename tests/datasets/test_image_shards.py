@@ -125,6 +125,14 @@ def label_that_is_no_number(folder: Path) -> None:
         tar.addfile(member, io.BytesIO(b"cat"))
 
 
+def label_that_is_a_folder(folder: Path) -> None:
+    with tarfile.open(folder / "0.tar", "w") as tar:
+        tar.add(IMAGES[0], "a.jpg")
+        member = tarfile.TarInfo("a.cls")
+        member.type = tarfile.DIRTYPE
+        tar.addfile(member)
+
+
 def nothing(folder: Path) -> None:
     (folder / "readme.txt").touch()
 
@@ -136,6 +144,7 @@ def nothing(folder: Path) -> None:
         (without_images, r"0\.tar holds no image"),
         (half_labelled, r"0\.tar: some images have a label, .* and some have none"),
         (label_that_is_no_number, r"0\.tar is not .* of images and labels: .*cat"),
+        (label_that_is_a_folder, r"0\.tar is not .* of images and labels: a\.cls is a folder"),
         (nothing, r"no \.tar file below"),
     ],
 )

@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from mmswinv2 import ImageClassifier, LayerDecayOptimWrapperConstructor
+from mmswinv2.errors import DataError
 
 from .. import reference
 from ..support import ROOT
@@ -62,6 +63,11 @@ def test_soft_labels_are_taken_as_they_are() -> None:
     inputs, label = torch.randn(3, 3, 32, 32), torch.rand(3, CLASSES).softmax(dim=1)
     expected = -(label * model(inputs).log_softmax(dim=1)).sum(dim=1).mean()
     torch.testing.assert_close(model(inputs, label, mode="loss")["loss"], expected)
+
+
+def test_training_without_labels() -> None:
+    with pytest.raises(DataError, match=r"the batch has none: set with_label=True"):
+        classifier()(torch.randn(2, 3, 32, 32), mode="loss")
 
 
 def test_predictions_hold_the_likeliest_class_and_all_scores() -> None:
