@@ -1,15 +1,18 @@
 """Where checkpoints come from: paths, addresses, the Hugging Face Hub, MMEngine's model zoos."""
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from urllib.parse import urlparse
 
 import torch
+from filelock import FileLock
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import (
     EntryNotFoundError,
@@ -29,7 +32,7 @@ from mmengine.runner.checkpoint import (
 from safetensors import SafetensorError, safe_open
 
 from ..errors import CheckpointError
-from .safe_pickle import AGAIN, load_pickle
+from .safe_pickle import AGAIN, ZIP, load_pickle
 
 Kind = Literal["torch", "safetensors"]
 
@@ -41,7 +44,6 @@ SUFFIXES: dict[str, Kind] = {
     ".tar": "torch",
     ".safetensors": "safetensors",
 }
-ZIP = b"PK\x03\x04"  # torch.save since 1.6
 PICKLE = b"\x80"  # torch.save before, and plain pickles
 GIT_LFS = b"version https://git-lfs"
 
@@ -81,8 +83,11 @@ def _kind_of_content(path: Path, source: str) -> Kind:
         raise CheckpointError(f"{source} is a folder: give the checkpoint file in it")
     if not path.is_file():
         raise CheckpointError(f"There is no checkpoint file {os.path.abspath(path)}")
-    with open(path, "rb") as file:
-        start = file.read(len(GIT_LFS))
+    try:
+        with open(path, "rb") as file:
+            start = file.read(len(GIT_LFS))
+    except OSError as error:
+        raise CheckpointError(f"{source} cannot be read ({error.strerror})") from error
     if not start:
         raise CheckpointError(f"{source}: the file is empty; {AGAIN}")
     if start[5:9] == b"\0\0\0{":  # first, for the length of its header, 8 bytes, may begin as a pickle does
@@ -101,7 +106,7 @@ def _kind_of_content(path: Path, source: str) -> Kind:
 
 HUB_PREFIX = "hf-hub:"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-CONFIG = "config.json"
+CONFIG, MAX_CONFIG = "config.json", 2**20  # bytes; those of released models have a few thousand
 
 
 def fetch_from_hub(source: str) -> Path:
@@ -163,7 +168,7 @@ def _download_config(repository: str, revision: str | None) -> None:
 
 
 def _openmmlab_models() -> dict[str, str]:
-    models = get_external_models()
+    models: dict[str, str] = get_external_models()
     return models | {old: models[new] for old, new in get_deprecated_model_names().items() if new in models}
 
 
@@ -188,13 +193,38 @@ def fetch_from_zoo(source: str) -> Path:
     address = ZOOS[f"{zoo}://"]().get(name)
     if address is None:
         raise CheckpointError(f"{source}: MMEngine knows no model of this name; give a path or an address")
-    path = Path(torch.hub.get_dir(), "checkpoints", Path(urlparse(address).path).name)
-    if not path.exists():
+    return _in_cache(address, Path(urlparse(address).path).name, source)
+
+
+def fetch_from_address(address: str) -> Path:
+    """The file at ``http://`` or ``https://``, in torch's own cache; one that is there already is taken as it is.
+
+    Its name there ends with a hash of the address, so that files of the same name do not take each other's place.
+
+    Raises:
+        CheckpointError: It cannot be downloaded.
+    """
+    name = PurePosixPath(urlparse(address).path)
+    key = hashlib.sha256(address.encode(errors="surrogatepass")).hexdigest()[:12]
+    return _in_cache(address, f"{name.stem}-{key}{name.suffix}", address)
+
+
+def _in_cache(address: str, name: str, source: str) -> Path:
+    """Downloads what torch's cache does not hold under ``name``.
+
+    Of several processes one downloads and the others wait; torch renames the file when it is whole. A lock on a file
+    needs no :mod:`torch.distributed`, and nobody waits for a process that reads no checkpoint.
+    """
+    path = Path(torch.hub.get_dir(), "checkpoints", name)
+    if path.exists():
+        return path
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(address, str(path), progress=False)
-        except OSError as error:
-            raise CheckpointError(f"{source}: {address} cannot be downloaded ({error})") from error
+        with FileLock(f"{path}.lock"):
+            if not path.exists():
+                torch.hub.download_url_to_file(address, str(path), progress=False)
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: no address at all
+        raise CheckpointError(f"{source}: {address} cannot be fetched ({error})") from error
     return path
 
 
@@ -229,10 +259,12 @@ def read_checkpoint(source: str, map_location: Any = "cpu") -> CheckpointFile:
     Raises:
         CheckpointError: Names the file, what is wrong with it and what to do.
     """
+    if urlparse(source).scheme in ("http", "https"):
+        return _read_address(source, fetch_from_address(source), map_location)
     if "://" in source:
         with _downloaded(source) as path:
-            name = PurePosixPath(urlparse(source).path).name
-            return _read_file(path, name, source, map_location, (PurePosixPath(name).stem,))
+            return _read_address(source, path, map_location)
+    names: tuple[str, ...]
     if source.startswith(HUB_PREFIX):
         path = fetch_from_hub(source)
         names = path.stem, source.removeprefix(HUB_PREFIX).partition("@")[0].rpartition("/")[-1]
@@ -244,7 +276,7 @@ def read_checkpoint(source: str, map_location: Any = "cpu") -> CheckpointFile:
 
 @contextmanager
 def _downloaded(address: str) -> Iterator[Path]:
-    """A temporary copy; nothing is cached, for the next file at the address may be another."""
+    """A temporary copy, of a storage that MMEngine's file I/O knows."""
     with ExitStack() as stack:
         try:
             path = stack.enter_context(get_local_path(address))
@@ -253,15 +285,44 @@ def _downloaded(address: str) -> Iterator[Path]:
         yield Path(path)
 
 
+def _read_address(address: str, path: Path, map_location: Any) -> CheckpointFile:
+    """Reads a downloaded file, whose name and kind its address tells; nothing is beside it."""
+    name = PurePosixPath(urlparse(address).path).name
+    try:
+        return _read_file(path, name, address, map_location, (PurePosixPath(name).stem,))
+    except CheckpointError as error:
+        if path.is_relative_to(torch.hub.get_dir()):
+            raise CheckpointError(
+                f"{error}. It lies in {path}: remove that file to have it downloaded again"
+            ) from error
+        raise
+
+
 def _read_file(path: Path, name: str, source: str, map_location: Any, names: tuple[str, ...]) -> CheckpointFile:
-    metadata = {}
+    metadata: dict[str, str] = {}
     if file_kind(path, name, source) == "safetensors":
         content, metadata = _load_safetensors(path, source, map_location)
     else:
         content = load_pickle(path, source, map_location)
     if not isinstance(content, dict):
         raise CheckpointError(f"{source}: holds a {type(content).__name__}; a checkpoint is a dict of weights")
+    if _replaces_methods(content):
+        raise CheckpointError(f"{source}: refused, because its dicts or tensors have attributes in place of methods")
     return CheckpointFile(source, content, names, metadata, {})
+
+
+def _replaces_methods(content: dict[str, Any]) -> bool:
+    """Whether a dict or tensor in a checkpoint has an attribute in place of a method: a pickle may set any."""
+    rest: list[Any] = [content]
+    seen: set[int] = set()
+    while rest:
+        value = rest.pop()
+        if isinstance(value, dict | torch.Tensor) and id(value) not in seen:
+            seen.add(id(value))
+            if any(hasattr(type(value), str(name)) for name in getattr(value, "__dict__", ())):
+                return True
+            rest += dict.values(value) if isinstance(value, dict) else ()
+    return False
 
 
 def _load_safetensors(path: Path, source: str, map_location: Any) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -278,9 +339,11 @@ def _config_beside(path: Path) -> dict[str, Any]:
     config = path.with_name(CONFIG)
     if not config.is_file():
         return {}
+    if config.stat().st_size > MAX_CONFIG:
+        raise CheckpointError(f"{config} beside the checkpoint is larger than {MAX_CONFIG} bytes: remove it")
     try:
         content = json.loads(config.read_text())
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{config} beside the checkpoint is not valid JSON ({error}): mend or remove it"
         ) from error

@@ -5,6 +5,7 @@ import io
 import pickle
 import sys
 import types
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -199,3 +200,14 @@ def test_torchscript_is_refused(tmp_path: Path) -> None:
     (tmp_path / "script.pt").write_bytes(buffer.getvalue())
     with pytest.raises(CheckpointError, match=r"script\.pt: .*TorchScript"):
         read_checkpoint(str(tmp_path / "script.pt"))
+
+
+def test_attributes_do_not_replace_methods(form: dict[str, bool], tmp_path: Path) -> None:
+    """A pickle may give a dict or a tensor any attribute; whoever calls the method would get what the file says."""
+    mapping, tensor = OrderedDict(w=torch.ones(1)), torch.nn.Parameter(torch.ones(1))
+    mapping._metadata, tensor.is_decayed = {"": {"version": 1}}, True
+    assert read(tmp_path / "w.pth", {"a": mapping, "b": tensor}, **form)["a"]._metadata == {"": {"version": 1}}
+    for value in (OrderedDict(w=torch.ones(1)), torch.nn.Parameter(torch.ones(1))):
+        value.__dict__.update({"get": 5, "isfinite": 5})
+        with pytest.raises(CheckpointError, match=r"w\.pth: refused, because its .* attributes in place of methods"):
+            read(tmp_path / "w.pth", {"a": value}, **form)

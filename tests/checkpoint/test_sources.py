@@ -1,11 +1,6 @@
 """Every place and kind of file is read, and what is no checkpoint is named with its mend."""
 
-import http.server
 import json
-import tempfile
-import threading
-from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -51,55 +46,6 @@ def test_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     torch.save(WEIGHTS, tmp_path / "w.pth")
     assert_weights(read_checkpoint("~/w.pth").content)
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[str]:
-    """Address of a server of the files below ``tmp_path``."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path)) as running:
-        threading.Thread(target=running.serve_forever, args=[0.02], daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
-
-
-@pytest.fixture
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Addresses of this machine are reached directly."""
-    monkeypatch.setenv("no_proxy", "*")
-
-
-def test_address(server: str, no_proxy: None, tmp_path: Path) -> None:
-    """Kind and name come from the address, which may have a query; a changed file is not taken from a cache."""
-    save_file(WEIGHTS, tmp_path / "tiny.safetensors")
-    file = read_checkpoint(f"{server}/tiny.safetensors?download=true")
-    assert_weights(file.content)
-    assert file.names == ("tiny",)
-    save_file({"other": torch.zeros(1)}, tmp_path / "tiny.safetensors")
-    assert read_checkpoint(f"{server}/tiny.safetensors").content.keys() == {"other"}
-
-
-def test_address_has_no_neighbours(
-    server: str, no_proxy: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What lies beside the temporary copy is not what lies beside the file."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    (tmp_path / "config.json").write_text(json.dumps({"window_size": 7}))
-    torch.save(WEIGHTS, tmp_path / "w.pth")
-    assert read_checkpoint(f"{server}/w.pth").config == {}
-    assert read_checkpoint(str(tmp_path / "w.pth")).config == {"window_size": 7}
-
-
-@pytest.mark.parametrize("name", ["missing.pth", "unknown://missing.pth"])
-def test_address_that_gives_nothing(name: str, server: str, no_proxy: None) -> None:
-    """Whatever the reason, it is said with the address."""
-    address = name if "://" in name else f"{server}/{name}"
-    with pytest.raises(CheckpointError, match=f"{address}: cannot be fetched"):
-        read_checkpoint(address)
 
 
 @pytest.mark.parametrize(
@@ -171,3 +117,12 @@ def test_broken_config_beside(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(CheckpointError, match=r"config\.json beside the checkpoint is not valid JSON"):
         read_checkpoint(str(tmp_path / "model.safetensors"))
+
+
+def test_config_beside_that_is_too_large_or_too_deep(tmp_path: Path) -> None:
+    """It is a few thousand bytes, and Python's reader of JSON goes as deep as its stack."""
+    save_file(WEIGHTS, tmp_path / "model.safetensors")
+    for text, message in (("[" * 100_000, "not valid JSON"), (" " * 2**21, "larger than 1048576 bytes: remove it")):
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(CheckpointError, match=rf"config\.json beside the checkpoint is {message}"):
+            read_checkpoint(str(tmp_path / "model.safetensors"))
