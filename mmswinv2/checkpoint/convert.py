@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from .backbone import BackboneCheckpoint
-from .forms import FORMS, PRETRAINED_WINDOWS, StateDict, num_stages
+from .forms import FORMS, NUMBER, PRETRAINED_WINDOWS, StateDict, num_stages
 from .windows import Windows, coords_table
 
 TARGETS = {form.name: form for form in FORMS if form.name in ("native", "official", "timm", "hf")}
@@ -34,7 +34,7 @@ class Converted:
 
     form: str
     state: StateDict
-    windows: dict[str, list]
+    windows: dict[str, list[list[int]]]
     left_out: tuple[str, ...]
 
 
@@ -123,12 +123,15 @@ def _write(converted: Converted, path: Path, suffix: str) -> None:
 
 def _is_inner_norm(name: str, stages: int) -> bool:
     """Whether ``name`` belongs to the norm of a level before the last, which only this project has."""
-    match = re.match(r"norm(\d+)\.", name)
+    match = re.match(rf"norm({NUMBER})\.", name)
     return match is not None and int(match[1]) < stages - 1
+
+
+LOGIT_SCALE = re.compile(rf"(layers\.({NUMBER})\.blocks\.{NUMBER}\.attn\.)logit_scale")
 
 
 def _coords_tables(names: StateDict, trained: Windows, pretrained: Windows) -> dict[str, Tensor]:
     """The official table of coordinates of every block, which keeps both windows."""
     tables = [coords_table(window, unit) for window, unit in zip(trained, pretrained, strict=True)]
-    blocks = [match for name in names if (match := re.match(r"(layers\.(\d+)\.blocks\.\d+\.attn\.)logit_scale", name))]
+    blocks = [match for name in names if (match := LOGIT_SCALE.fullmatch(name))]
     return {f"{match[1]}relative_coords_table": tables[int(match[2])].clone() for match in blocks}

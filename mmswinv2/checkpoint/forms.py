@@ -9,7 +9,12 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
+from ..errors import CheckpointError
+
 StateDict = dict[str, Tensor]
+
+# Of a stage or block. A longer one belongs to no model, and what counts up to it would not end.
+NUMBER = r"(?:0|[1-9][0-9]{0,2})"
 
 
 class Form:
@@ -30,7 +35,7 @@ class Form:
     """
 
     name: str
-    attention = r"layers\.\d+\.blocks\.\d+\.attn\."
+    attention = rf"layers\.{NUMBER}\.blocks\.{NUMBER}\.attn\."
     roots: tuple[str, ...] = ("patch_embed.", "layers.", "norm", "absolute_pos_embed")
     renames: tuple[tuple[str, str], ...] = ()
     aliases: tuple[tuple[str, str], ...] = ()
@@ -43,8 +48,15 @@ class Form:
         return True
 
     def to_native(self, state: Mapping[str, Tensor]) -> StateDict:
-        """The backbone's tensors in this project's names and layout; a name nobody knows stays as it is."""
-        renamed = {self._native_name(name): tensor for name, tensor in state.items() if name.startswith(self.roots)}
+        """The backbone's tensors in this project's names and layout; a name nobody knows stays as it is.
+
+        Raises:
+            CheckpointError: A tensor is there under two names.
+        """
+        renamed: StateDict = {}
+        for name, tensor in state.items():
+            if name.startswith(self.roots):
+                add(renamed, self._native_name(name), tensor)
         final = f"norm{num_stages(renamed) - 1}."
         return self.join({replace_root(name, "norm.", final): tensor for name, tensor in renamed.items()})
 
@@ -75,14 +87,30 @@ class Form:
         return name
 
 
+def add(state: StateDict, name: str, tensor: Tensor) -> None:
+    """Adds a tensor under a name that is not there yet.
+
+    Raises:
+        CheckpointError: The name is there.
+    """
+    if name in state:
+        raise CheckpointError(
+            f"{name} is there twice, under an older name or as parts as well: nothing tells which holds"
+        )
+    state[name] = tensor
+
+
 def num_stages(names: Iterable[str]) -> int:
-    """Stages in names ``layers.S.blocks.B``."""
-    return 1 + max(int(match[1]) for name in names if (match := re.match(r"layers\.(\d+)\.blocks\.", name)))
+    """Stages in names ``layers.S.blocks.B``; 0 if there are none."""
+    return 1 + max((int(match[1]) for name in names if (match := STAGE.match(name))), default=-1)
+
+
+STAGE = re.compile(rf"layers\.({NUMBER})\.blocks\.")
 
 
 def shift_merging(name: str, step: int) -> str:
     """Moves the number that a patch merging bears by ``step`` stages."""
-    return re.sub(r"^layers\.(\d+)\.downsample", lambda match: f"layers.{int(match[1]) + step}.downsample", name)
+    return re.sub(rf"^layers\.({NUMBER})\.downsample", lambda match: f"layers.{int(match[1]) + step}.downsample", name)
 
 
 def replace_root(name: str, old: str, new: str) -> str:
@@ -107,20 +135,27 @@ class FeatureDistillation(Official):
 
     def join(self, state: StateDict) -> StateDict:
         """Gives each block its stage's bias network, which computes the same."""
-        joined = {}
+        joined: StateDict = {}
         for name, tensor in state.items():
-            shared = re.match(r"layers\.(\d+)\.rel_pos_bias\.(.+)", name)
+            shared = SHARED.fullmatch(name)
             if shared is None:
-                joined[name] = tensor
+                add(joined, name, tensor)
             else:
                 stage, rest = shared.groups()
-                joined |= {f"layers.{stage}.blocks.{block}.attn.{rest}": tensor for block in _blocks(state, stage)}
+                for block in _blocks(state, stage):
+                    add(joined, f"layers.{stage}.blocks.{block}.attn.{rest}", tensor)
         return joined
+
+
+# No other names: each makes as many as the stage has blocks.
+SHARED = re.compile(
+    rf"layers\.({NUMBER})\.rel_pos_bias\.(cpb_mlp\.[02]\.(?:weight|bias)|relative_[a-z]+_(?:table|index))"
+)
 
 
 def _blocks(names: Iterable[str], stage: str) -> set[str]:
     """Numbers of the blocks of a stage."""
-    return {match[1] for name in names if (match := re.match(rf"layers\.{stage}\.blocks\.(\d+)\.", name))}
+    return {match[1] for name in names if (match := re.match(rf"layers\.{stage}\.blocks\.({NUMBER})\.", name))}
 
 
 PRETRAINED_WINDOWS = "pretrained_window_sizes"
@@ -159,7 +194,7 @@ class HuggingFace(Form):
     """Queries, keys and values in layers of their own; a key has no bias here as there."""
 
     name = "hf"
-    attention = r"encoder\.layers\.\d+\.blocks\.\d+\.attention\."
+    attention = rf"encoder\.layers\.{NUMBER}\.blocks\.{NUMBER}\.attention\."
     roots = ("embeddings.", "encoder.", "layernorm.")
     renames = (
         ("embeddings.patch_embeddings.projection.", "patch_embed.proj."),
@@ -183,8 +218,9 @@ class HuggingFace(Form):
         joined = dict(state)
         for stem in [name.removesuffix("query.weight") for name in state if name.endswith(".attn.query.weight")]:
             names = [f"{stem}{part}.weight" for part in PARTS]
-            if len({state[name].shape if name in state else None for name in names}) == 1:
-                joined[f"{stem}qkv.weight"] = torch.cat([joined.pop(name) for name in names])  # (3C, C)
+            shapes = {state[name].shape if name in state else None for name in names}
+            if len(shapes) == 1 and state[names[0]].dim() == 2:
+                add(joined, f"{stem}qkv.weight", torch.cat([joined.pop(name) for name in names]))  # (3C, C)
         return joined
 
     def split(self, state: StateDict) -> StateDict:
@@ -192,6 +228,8 @@ class HuggingFace(Form):
         split = {}
         for name, tensor in state.items():
             if name.endswith(".attn.qkv.weight"):
+                if tensor.dim() != 2 or tensor.size(0) % 3 or not tensor.numel():
+                    raise CheckpointError(f"{name} has the shape {tuple(tensor.shape)}: no queries, keys and values")
                 stem = name.removesuffix("qkv.weight")
                 for part, weight in zip(PARTS, tensor.chunk(3), strict=True):
                     split[f"{stem}{part}.weight"] = weight.clone()
@@ -204,7 +242,7 @@ class MMPretrain(Form):
     """Own names, and patch mergings that unfold: channels of the 2 x 2 neighbours in another order."""
 
     name = "mmpretrain"
-    attention = r"stages\.\d+\.blocks\.\d+\.attn\.w_msa\."
+    attention = rf"stages\.{NUMBER}\.blocks\.{NUMBER}\.attn\.w_msa\."
     roots = ("patch_embed.", "stages.", "norm", "absolute_pos_embed")
     renames = (
         ("patch_embed.projection.", "patch_embed.proj."),
@@ -235,9 +273,9 @@ def fold_order(weight: Tensor) -> Tensor:
     Returns:
         (2C, 4C); column k * C + c, the neighbours along columns: (0, 0), (1, 0), (0, 1), (1, 1).
     """
-    if weight.dim() != 2 or weight.size(1) % 4:
+    if weight.dim() != 2 or weight.size(1) % 4 or not weight.numel():
         return weight  # mis-shaped: reported by name when it is compared with the model
-    by_neighbour = weight.unflatten(1, (-1, 4)).transpose(1, 2)  # (2C, 4, C)
+    by_neighbour = weight.reshape(weight.size(0), -1, 4).transpose(1, 2)  # (2C, 4, C)
     return by_neighbour[:, [0, 2, 1, 3]].flatten(1)
 
 
@@ -245,7 +283,7 @@ class Torchvision(Form):
     """Patches, stages and patch mergings are numbered in turn; the bias of q, k and v is one tensor."""
 
     name = "torchvision"
-    attention = r"features\.\d+\.\d+\.attn\."
+    attention = rf"features\.{NUMBER}\.{NUMBER}\.attn\."
     roots = ("features.", "norm.")
     renames = (
         ("features.0.0.", "patch_embed.proj."),
@@ -255,21 +293,25 @@ class Torchvision(Form):
     )
 
     def join(self, state: StateDict) -> StateDict:
-        joined = {}
+        joined: StateDict = {}
         for name, tensor in state.items():
             # one that is mis-shaped stays, to be reported by name
-            if name.endswith(".attn.qkv.bias") and tensor.dim() == 1 and tensor.numel() % 3 == 0:
+            if name.endswith(".attn.qkv.bias") and tensor.dim() == 1 and tensor.numel() and tensor.numel() % 3 == 0:
                 stem = name.removesuffix("qkv.bias")
                 # torchvision multiplies the keys' part by zero at each step
-                joined[f"{stem}q_bias"], _, joined[f"{stem}v_bias"] = tensor.chunk(3)
+                q_bias, _, v_bias = tensor.chunk(3)
+                add(joined, f"{stem}q_bias", q_bias)
+                add(joined, f"{stem}v_bias", v_bias)
             else:
-                joined[name] = tensor
+                add(joined, name, tensor)
         return joined
 
     def _native_name(self, name: str) -> str:
         name = super()._native_name(name)
-        name = re.sub(r"^features\.(\d+)\.(\d+)\.", lambda m: f"layers.{int(m[1]) // 2}.blocks.{m[2]}.", name)
-        return re.sub(r"^features\.(\d+)\.", lambda m: f"layers.{int(m[1]) // 2 - 1}.downsample.", name)
+        name = re.sub(
+            rf"^features\.({NUMBER})\.({NUMBER})\.", lambda m: f"layers.{int(m[1]) // 2}.blocks.{m[2]}.", name
+        )
+        return re.sub(rf"^features\.({NUMBER})\.", lambda m: f"layers.{int(m[1]) // 2 - 1}.downsample.", name)
 
 
 # Asked in this order: the later ones take whatever has the official names.
@@ -283,4 +325,4 @@ FORMS: tuple[Form, ...] = (
     Official(),
 )
 
-__all__ = ["FORMS", "PRETRAINED_WINDOWS", "Form", "StateDict", "num_stages"]
+__all__ = ["FORMS", "NUMBER", "PRETRAINED_WINDOWS", "Form", "StateDict", "num_stages"]

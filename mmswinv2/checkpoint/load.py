@@ -15,7 +15,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, list_faults, name_some
-from .backbone import BackboneCheckpoint, describe_arch, infer_arch, open_checkpoint
+from .backbone import WEIGHT_TYPES, BackboneCheckpoint, describe_arch, infer_arch, open_checkpoint
 from .forms import PRETRAINED_WINDOWS, StateDict, num_stages
 from .windows import Windows
 
@@ -52,7 +52,7 @@ def match_state(
         final_norm: Whether the norm after the last stage may not: every file of most forms has it.
 
     Raises:
-        CheckpointError: Tensors are missing, mis-shaped, not finite, or belong to no such model.
+        CheckpointError: Tensors are missing, mis-shaped, of another type, not finite, or belong to no such model.
     """
     ours = {name for name in model if name != PRETRAINED_WINDOWS}
     given = {name for name in state if name != PRETRAINED_WINDOWS}
@@ -63,11 +63,14 @@ def match_state(
         name for name in absent if not OUTPUT_NORM.fullmatch(name) or (required and name.startswith(required))
     )
     common = sorted(ours & given)
+    shaped = [name for name in common if state[name].shape == model[name].shape]
+    typed = [name for name in shaped if _fits_type(state[name], model[name])]
     faults = {
         "not in the checkpoint": () if allow_partial else missing,
-        "of another shape": [_shapes(name, state, model) for name in common if state[name].shape != model[name].shape],
+        "of another shape": [_shapes(name, state, model) for name in common if name not in shaped],
+        "of another type": [f"{name} ({state[name].dtype})" for name in shaped if name not in typed],
         "not in the model": [name for name in extra if name not in unused],
-        "with values that are not finite": [name for name in common if not torch.isfinite(state[name]).all()],
+        "with values that are not finite": [name for name in typed if not torch.isfinite(state[name]).all()],
     }
     if any(faults.values()):
         lines = ["its tensors do not fit the model:", *list_faults(faults), *_advice(state, model, missing)]
@@ -80,8 +83,18 @@ def match_state(
     )
 
 
+def _fits_type(tensor: Tensor, target: Tensor) -> bool:
+    """Whether a tensor can be copied to a model's without a change of meaning; precision may differ."""
+    if target.is_floating_point():
+        return tensor.dtype in WEIGHT_TYPES
+    return not tensor.is_floating_point() and not tensor.is_complex()
+
+
 def _advice(state: Mapping[str, Tensor], model: Mapping[str, Tensor], missing: tuple[str, ...]) -> list[str]:
-    theirs, ours = infer_arch(state), infer_arch(model)
+    try:
+        theirs, ours = infer_arch(state), infer_arch(model)
+    except CheckpointError as error:  # the faults found so far say more
+        return [str(error)]
     if theirs != ours:
         return [f"the config builds arch={describe_arch(ours)}, the checkpoint needs arch={describe_arch(theirs)}"]
     patches = "patch_embed.proj.weight"

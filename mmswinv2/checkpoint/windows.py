@@ -1,7 +1,9 @@
 """Which windows a checkpoint was trained with: the position bias is wrong, without an error, under another one."""
 
 import json
+import math
 import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,10 +19,11 @@ if TYPE_CHECKING:
     from .backbone import NativeWeights
 
 Windows = tuple[tuple[int, int], ...]
+MAX_WINDOW = 1024  # tokens; the table of its offsets takes 34 MB, its attention would take terabytes
 
 # swinv2_base_patch4_window12to16_192to256_22kto1k_ft, swinv2_tiny_window8_256.ms_in1k, swinv2-tiny-patch4-window8-256
 RELEASE_NAME = re.compile(
-    r"swinv2[-_](?:tiny|small|base|large)[-_](?:patch4[-_])?window(\d+)(?:to(\d+))?[-_](\d{3})(?:to(\d{3}))?(?![^-_.])"
+    r"swinv2[-_](?:tiny|small|base|large)[-_](?:patch4[-_])?window(\d{1,4})(?:to(\d{1,4}))?[-_](\d{3})(?:to(\d{3}))?(?![^-_.])"
 )
 
 
@@ -59,17 +62,50 @@ def find_windows(
     """
     stages = num_stages(weights.state)
     metadata, config = metadata or {}, config or {}
-    trained = _pairs(metadata["window_size"], stages) if "window_size" in metadata else None
+    trained = _from_metadata(metadata["window_size"], stages) if "window_size" in metadata else None
     if PRETRAINED_WINDOWS in weights.state:
-        return WindowEvidence(_pairs(weights.state[PRETRAINED_WINDOWS].tolist(), stages), trained, "its buffer")
+        return WindowEvidence(windows_in_buffer(weights.state[PRETRAINED_WINDOWS], stages), trained, "its buffer")
     if weights.coords_tables:
         return _from_tables(weights.coords_tables, stages)
     if PRETRAINED_WINDOWS in metadata:
-        return WindowEvidence(_pairs(metadata[PRETRAINED_WINDOWS], stages), trained, "its metadata")
+        return WindowEvidence(_from_metadata(metadata[PRETRAINED_WINDOWS], stages), trained, "its metadata")
     if config.get("model_type") == "swinv2":
         return _from_transformers_config(config, stages)
-    candidates = (_from_release_name(name, stages) for name in (*names, str(config.get("architecture", ""))))
+    candidates = (_from_release_name(name, stages) for name in (*names, config.get("architecture")))
     return next((evidence for evidence in candidates if evidence), None)
+
+
+def check_windows(value: object, stages: int, where: str = "") -> Windows:
+    """Whatever tells windows, the one judgement of whether they are any.
+
+    Args:
+        value: Windows written as [[h, w], ...].
+        stages: How many there must be.
+        where: What the message begins with.
+
+    Raises:
+        CheckpointError: Another form or number, or a side that is no integer from 1 to :data:`MAX_WINDOW`.
+    """
+    pairs = value if isinstance(value, list | tuple) else ()
+    windows = tuple(window for pair in pairs if (window := _window(pair)))
+    if not len(pairs) == len(windows) == stages:
+        needed = f"a window (h, w) for each of {stages} stages, of 1 to {MAX_WINDOW} tokens"
+        raise CheckpointError(f"{where}{reprlib.repr(value)} is not {needed}")
+    return windows
+
+
+def _window(pair: object) -> tuple[int, int] | None:
+    match pair:
+        case [int(h), int(w)] if bool not in (type(h), type(w)) and min(h, w) >= 1 and max(h, w) <= MAX_WINDOW:
+            return h, w
+    return None
+
+
+def windows_in_buffer(buffer: Tensor, stages: int) -> Windows:
+    """What a model's buffer ``pretrained_window_sizes`` (stages, 2) says; see :func:`check_windows`."""
+    # a list of a large one would take memory, and only its message would have it
+    told = buffer.tolist() if buffer.shape == (stages, 2) else f"a tensor of shape {tuple(buffer.shape)}"
+    return check_windows(told, stages, f"{PRETRAINED_WINDOWS} in the checkpoint: ")
 
 
 def coords_table(window: tuple[int, int], pretrained: tuple[int, int]) -> Tensor:
@@ -93,17 +129,19 @@ def _from_tables(tables: Mapping[int, list[Tensor]], stages: int) -> WindowEvide
     return WindowEvidence(pretrained, trained, "its relative_coords_table")
 
 
-def _from_table(table: Tensor, stage: int) -> tuple[tuple[int, int], tuple[int, int]]:
+def _from_table(table: Tensor, stage: int) -> Windows:
     """Window and pretrained window of a table of coordinates."""
     if table.dim() != 4 or table.size(0) != 1 or table.size(3) != 2 or not (table.size(1) % 2 and table.size(2) % 2):
         raise CheckpointError(f"relative_coords_table of stage {stage} has the shape {tuple(table.shape)}")
-    table = table.float().cpu()
     window = (table.size(1) // 2 + 1, table.size(2) // 2 + 1)
-    ends = table[0, -1, -1].tolist()
-    pretrained = tuple(_unit(end, side) + 1 for end, side in zip(ends, window, strict=True))
+    check_windows([window], 1)
+    table = table.float().cpu()
+    units = [_unit(end, side) for end, side in zip(table[0, -1, -1].tolist(), window, strict=True)]
+    [pretrained] = check_windows([[unit + 1 for unit in units]], 1)
     expected = coords_table(window, pretrained)
-    # a table in half precision is off by up to 4e-3, a linear one by 5e-2 and more
-    if 1 not in window and not torch.allclose(table, expected, rtol=0, atol=1e-2):
+    # a table in half precision is off by up to 4e-3, a linear one by 5e-2 and more; a side of 1 has no offsets
+    told = [axis for axis, side in enumerate(window) if side > 1]
+    if not torch.allclose(table[..., told], expected[..., told], rtol=0, atol=1e-2):
         raise CheckpointError(
             f"relative_coords_table of stage {stage} is not log-spaced (paper, equation 4): the checkpoint has another "
             "position bias than log-CPB"
@@ -116,41 +154,41 @@ def _unit(end: float, side: int) -> int:
 
     The inverse of equation 4: end = log8(8 (side - 1) / unit + 1). A side of 1 has no offsets and tells nothing.
     """
-    if side == 1 or not 0 < end < COORDINATE_RANGE:
+    if side == 1 or not 1e-6 < end < COORDINATE_RANGE:
         return 0
-    return round(COORDINATE_RANGE * (side - 1) / (COORDINATE_RANGE**end - 1))
+    return round(COORDINATE_RANGE * (side - 1) / (math.pow(COORDINATE_RANGE, end) - 1))
 
 
 def _from_transformers_config(config: Mapping[str, Any], stages: int) -> WindowEvidence:
     source = "its config.json"
-    try:
-        trained = official_windows(int(config["window_size"]), int(config["image_size"]), stages)
-        declared = [int(side) for side in config.get("pretrained_window_sizes", [0] * stages)]
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{source} does not give window_size and image_size as integers") from error
-    if len(declared) != stages:
-        raise CheckpointError(f"{source} has {len(declared)} pretrained_window_sizes for {stages} stages")
+    window, image_size = config.get("window_size"), config.get("image_size")
+    if type(window) is not int or type(image_size) is not int or min(window, image_size) < 1:
+        raise CheckpointError(f"{source} does not give window_size and image_size as positive integers")
+    check_windows([(window, window)], 1)  # before it shrinks to the map
+    trained = check_windows(official_windows(window, image_size, stages), stages)
+    declared = config.get("pretrained_window_sizes", [0] * stages)
+    if not isinstance(declared, list) or len(declared) != stages:
+        raise CheckpointError(f"{source} does not have a list of pretrained_window_sizes for {stages} stages")
     # 0 stands for the window itself
-    pretrained = tuple((side, side) if side else window for side, window in zip(declared, trained, strict=True))
-    return WindowEvidence(pretrained, trained, source)
+    pairs = [own if side == 0 else (side, side) for side, own in zip(declared, trained, strict=True)]
+    return WindowEvidence(check_windows(pairs, stages), trained, source)
 
 
-def _from_release_name(name: str, stages: int) -> WindowEvidence | None:
-    match = RELEASE_NAME.match(name)
+def _from_release_name(name: object, stages: int) -> WindowEvidence | None:
+    match = RELEASE_NAME.match(name) if isinstance(name, str) else None
     if match is None:
         return None
     first_window, last_window, first_size, last_size = (int(group or 0) for group in match.groups())
     pretrained = official_windows(first_window, first_size, stages)
     trained = official_windows(last_window or first_window, last_size or first_size, stages)
-    return WindowEvidence(pretrained, trained, f"the name {name}")
+    return WindowEvidence(check_windows(pretrained, stages), check_windows(trained, stages), f"the name {name}")
 
 
-def _pairs(value: object, stages: int) -> Windows:
+def _from_metadata(value: object, stages: int) -> Windows:
     """Windows written as [[h, w], ...], in safetensors' metadata as JSON."""
-    try:
-        pairs = tuple((int(h), int(w)) for h, w in (json.loads(value) if isinstance(value, str) else value))
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{value!r} is not a window (h, w) for each stage") from error
-    if len(pairs) != stages or min(min(pair) for pair in pairs) < 1:
-        raise CheckpointError(f"{value!r} is not a window (h, w) for each of the {stages} stages")
-    return pairs
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError) as error:
+            raise CheckpointError(f"{reprlib.repr(value)} is not a window (h, w) for each stage") from error
+    return check_windows(value, stages)

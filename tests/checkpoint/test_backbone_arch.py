@@ -72,3 +72,33 @@ def test_describe_a_custom_arch() -> None:
     assert described == "dict(embed_dims=16, depths=[2, 2, 2, 2], num_heads=[1, 2, 4, 8], extra_norm_period=2)"
     assert parse_arch(eval(described)) == arch
     assert "extra_norm_period" not in describe_arch(parse_arch(TINY))
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor"),
+    [
+        ("layers.0.blocks.900.norm1.weight", torch.ones(16)),
+        ("layers.0.blocks.0.norm1.weight", torch.ones(2**17)),
+    ],
+)
+def test_a_size_that_no_model_has(name: str, tensor: torch.Tensor) -> None:
+    """Blocks without tensors, or channels beyond all models: what builds a model of it would take hours or memory."""
+    state = state_of({**TINY, "depths": (1, 1, 1, 1)})
+    with pytest.raises(CheckpointError, match="no model has the size that its tensors tell: dict"):
+        infer_arch({**state, name: tensor})
+
+
+def test_stages_that_no_model_has() -> None:
+    """Each would double the channels."""
+    names = ("norm1.weight", "attn.logit_scale")
+    state = {f"layers.{stage}.blocks.0.{name}": torch.ones(8) for stage in range(40) for name in names}
+    with pytest.raises(CheckpointError, match="no model has the size that its tensors tell"):
+        infer_arch(state)
+
+
+@pytest.mark.parametrize("number", ["99999999999999", "1000", "00", "\N{ARABIC-INDIC DIGIT THREE}"], ids=ascii)
+def test_a_number_that_no_stage_or_block_has_is_part_of_an_unknown_name(number: str) -> None:
+    """Nothing counts up to it."""
+    state, arch = state_of(TINY), parse_arch(TINY)
+    for name in (f"layers.{number}.blocks.0.norm1.weight", f"layers.0.blocks.{number}.norm1.weight"):
+        assert infer_arch({**state, name: torch.ones(16)}) == arch

@@ -102,7 +102,7 @@ def test_another_network_is_refused() -> None:
 
 def test_no_tensors_are_refused() -> None:
     with pytest.raises(CheckpointError, match="no SwinV2 backbone, but no tensors at all"):
-        to_native({"lr": 0.1})
+        to_native({})
 
 
 def test_transformers_heads_and_mask_token_are_left_out() -> None:
@@ -110,3 +110,21 @@ def test_transformers_heads_and_mask_token_are_left_out() -> None:
     weights = to_native({**classifier.state_dict(), "swinv2.embeddings.mask_token": torch.zeros(1, 1, 16)})
     assert weights.prefix == "swinv2."
     assert set(weights.dropped) == {"classifier.weight", "classifier.bias", "swinv2.embeddings.mask_token"}
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.bool, torch.complex64, torch.float8_e4m3fn], ids=str)
+@pytest.mark.parametrize("name", ["layers.0.blocks.1.mlp.fc1.weight", "layers.0.blocks.0.attn.relative_coords_table"])
+def test_numbers_that_weights_cannot_be_are_refused_by_name(name: str, dtype: torch.dtype) -> None:
+    """A table is no weight, but tells the windows by its values."""
+    state = official_state(random_backbone(), square(8, 8, 8, 8))
+    wrong = rf"weights are floating-point .* but not backbone\.{name} \({str(dtype).removeprefix('torch.')}\)"
+    with pytest.raises(CheckpointError, match=wrong):
+        to_native(prefixed("backbone.", {**state, name: state[name].to(dtype)}))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64], ids=str)
+def test_weights_of_any_precision_are_taken(dtype: torch.dtype) -> None:
+    """Beside the integers of buffers, which are left out."""
+    state = official_state(random_backbone(), square(8, 8, 8, 8))
+    cast = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    assert {tensor.dtype for tensor in to_native(cast).state.values()} == {dtype}

@@ -1,5 +1,6 @@
 """Each form is recognised and every one of its tensors finds its place; what parity cannot show, name by name."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ from torch import Tensor
 
 from mmswinv2 import SwinTransformerV2
 from mmswinv2.checkpoint import to_native
+from mmswinv2.checkpoint.backbone import infer_arch
 from mmswinv2.checkpoint.forms import fold_order
+from mmswinv2.errors import CheckpointError
 
 from .backbones import TINY, official_state, pretrained_backbone, random_backbone, square
 from .states import STATES, feature_distillation_state
@@ -103,3 +106,43 @@ def test_fold_order() -> None:
     names = ["a00", "a01", "a10", "a11", "b00", "b01", "b10", "b11"]
     order = fold_order(torch.arange(8).unsqueeze(0))[0]
     assert [names[column] for column in order] == ["a00", "b00", "a10", "b10", "a01", "b01", "a11", "b11"]
+
+
+def with_second_names(state: dict[str, torch.Tensor], theirs: str, ours: str) -> dict[str, torch.Tensor]:
+    """A state with some tensors under a second name as well."""
+    return {**state, **{name.replace(theirs, ours): tensor for name, tensor in state.items() if theirs in name}}
+
+
+@pytest.mark.parametrize(
+    ("form", "second", "twice"),
+    [
+        ("official", (".cpb_mlp.0.bias", ".rpe_mlp.0.bias"), "cpb_mlp.0.bias"),
+        ("feature-distillation", ("rel_pos_bias.rpe_mlp.0.bias", "blocks.0.attn.rpe_mlp.0.bias"), "cpb_mlp.0.bias"),
+        ("hf", ("attention.self.query.weight", "attention.self.qkv.weight"), "qkv.weight"),
+        ("torchvision", ("qkv.bias", "v_bias"), "v_bias"),
+    ],
+)
+def test_a_tensor_under_two_names_is_refused(form: str, second: tuple[str, str], twice: str) -> None:
+    """Which of both held would be the order in the file."""
+    state = with_second_names(STATES[form](TINY, 4), *second)
+    with pytest.raises(CheckpointError, match=rf"layers\.0\.blocks\.0\.attn\.{re.escape(twice)} is there twice"):
+        to_native(state)
+
+
+@pytest.mark.parametrize("form", STATES)
+@pytest.mark.parametrize("shape", [(), (0,), (0, 3), (0, 2**40), (3, 0), (1, 1, 1)], ids=str)
+def test_mis_shaped_tensors_stay_to_be_reported(form: str, shape: tuple[int, ...]) -> None:
+    """Whatever one of those is that are joined, split or reordered, the names of all come out."""
+    whole = STATES[form](TINY, 4)
+    expected = to_native(whole).state.keys()
+    joined = [name for name in whole if re.search("qkv|query|key|value|reduction|rpe_mlp|cpb_mlp", name)]
+    for name in joined[:8] + joined[-2:]:
+        if whole[name].is_floating_point():
+            found = to_native({**whole, name: torch.ones(()) if shape == () else torch.empty(shape)}).state.keys()
+            assert len(found ^ expected) in (0, 2, 3, 4), name  # the mis-shaped, and parts that were not joined with it
+
+
+def test_features_of_another_torchvision_model() -> None:
+    """Attention where torchvision's SwinV2 has its patches."""
+    with pytest.raises(CheckpointError):
+        infer_arch(to_native({"features.0.0.attn.qkv.weight": torch.ones(3, 1)}).state)

@@ -151,3 +151,30 @@ def test_allow_partial_forgives_a_missing_tensor_alone() -> None:
             match_state({**model, name: wrong}, model, allow_partial=True)
     with pytest.raises(CheckpointError, match=rf"not in the model \(1\): {re.escape(name)}x"):
         match_state({**partial, f"{name}x": model[name]}, model, allow_partial=True)
+
+
+def test_another_type_is_a_fault() -> None:
+    """A copy would cut numbers to integers, or lose half of a complex one; another precision may be."""
+    name = "layers.2.blocks.1.attn.v_bias"
+    for dtype in (torch.int8, torch.bool, torch.complex64, torch.float8_e4m3fn):
+        state = model_state(TINY)
+        with pytest.raises(CheckpointError, match=rf"of another type \(1\): {re.escape(name)} \({dtype}\)"):
+            match_state({**state, name: state[name].to(dtype)}, state)
+    for dtype in (torch.float16, torch.bfloat16, torch.float64):
+        assert name in match_state({**state, name: state[name].to(dtype)}, state).state
+
+
+def test_values_of_a_mis_shaped_tensor_are_not_looked_at() -> None:
+    """There may be more of them than memory."""
+    state = model_state(TINY)
+    huge = torch.zeros(1).expand(2**45)
+    with pytest.raises(CheckpointError, match=rf"of another shape \(1\): norm3\.bias \({2**45},\) for \(128,\)"):
+        match_state({**state, "norm3.bias": huge}, state)
+
+
+def test_faults_are_listed_where_no_size_can_be_read_off_either() -> None:
+    state = model_state(TINY)
+    with pytest.raises(CheckpointError) as caught:
+        match_state({"norm3.bias": state["norm3.bias"]}, state)
+    assert "not in the checkpoint" in str(caught.value)
+    assert "no size can be read off it" in str(caught.value)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmswinv2 import SwinTransformerV2
 from mmswinv2.checkpoint import NativeWeights, to_native
-from mmswinv2.checkpoint.windows import WindowEvidence, find_windows
+from mmswinv2.checkpoint.windows import WindowEvidence, find_windows, windows_in_buffer
 from mmswinv2.errors import CheckpointError
 
 from . import peers
@@ -119,8 +119,75 @@ def test_metadata(write: Any) -> None:
     "value", ["12", "[[12, 12]]", "twelve", 12, [12] * 4, [[12]] * 4, [[0, 12]] * 4, [[12, 12]] * 3], ids=str
 )
 def test_damaged_metadata_is_refused(value: Any) -> None:
-    with pytest.raises(CheckpointError, match=re.escape(f"{value!r} is not a window (h, w) for each")):
+    with pytest.raises(CheckpointError, match=f"{re.escape(str(value))}'? is not a window \\(h, w\\) for each"):
         find_windows(weights_with(), metadata={"pretrained_window_sizes": value})
+
+
+NO_SIDES = (0, -8, 2**31, 1025, 8.5, 8.0, "8", None, True, [8], float("nan"))
+
+
+@pytest.mark.parametrize("side", NO_SIDES, ids=str)
+def test_a_side_that_no_window_has_is_refused_wherever_it_is_told(side: Any) -> None:
+    """In metadata of both windows, and in transformers' config."""
+    for key in ("pretrained_window_sizes", "window_size"):
+        with pytest.raises(
+            CheckpointError, match=r"is not a window \(h, w\) for each of 4 stages, of 1 to 1024 tokens"
+        ):
+            find_windows(weights_with(), metadata={key: [[8, 8], [8, 8], [side, 8], [8, 8]]})
+    config = {"model_type": "swinv2", "window_size": 8, "image_size": 256}
+    for change in ({"window_size": side}, {"pretrained_window_sizes": [side or -1] * 4}):
+        with pytest.raises(CheckpointError, match=r"config\.json|is not a window"):
+            find_windows(weights_with(), config={**config, **change})
+
+
+@pytest.mark.parametrize(
+    "buffer",
+    [
+        torch.full((4, 2), 0),
+        torch.full((4, 2), -8),
+        torch.full((4, 2), 2**31),
+        torch.full((4, 2), 8.0),
+        torch.full((4, 2), True),
+        torch.full((3, 2), 8),
+        torch.tensor(8),
+        torch.empty(4, 0, dtype=torch.long),
+        torch.ones(1, dtype=torch.long).expand(2**33),
+    ],
+    ids=lambda buffer: f"{buffer.dtype} {tuple(buffer.shape)} {buffer.flatten()[:1].tolist()}",
+)
+def test_a_buffer_that_tells_no_windows_is_refused(buffer: Tensor) -> None:
+    """Without a list of what is in one that is large."""
+    with pytest.raises(CheckpointError, match=r"is not a window \(h, w\) for each of"):
+        windows_in_buffer(buffer, 4)
+
+
+def test_a_name_with_a_window_that_is_none() -> None:
+    with pytest.raises(CheckpointError, match=r"is not a window"):
+        find_windows(weights_with(), ("swinv2_tiny_window0_256",))
+    assert find_windows(weights_with(), (f"swinv2_tiny_window{2**31}_256", "swinv2_tiny_window08192_256")) is None
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 2**20 - 1, 2), (1, 2 * 1025 - 1, 3, 2)], ids=str)
+def test_a_table_of_a_window_that_no_model_has_is_not_computed(shape: tuple[int, ...]) -> None:
+    with pytest.raises(CheckpointError, match=r"is not a window \(h, w\) for each of 1 stages, of 1 to 1024 tokens"):
+        find_windows(weights_with([[torch.ones(shape)] * 2] * 4))
+
+
+@pytest.mark.parametrize("end", [1e-30, 1e-5, -1.0, 1e30, float("inf"), float("nan")])
+def test_a_table_whose_end_is_no_coordinate(end: float) -> None:
+    """Its inverse would divide by zero, or give a window of billions."""
+    table = coords_table((8, 8), (8, 8))
+    table[0, -1, -1] = end
+    with pytest.raises(CheckpointError, match=r"is not log-spaced|is not a window"):
+        find_windows(weights_with([[table] * 2] * 4))
+
+
+def test_the_other_side_of_a_table_of_window_1_is_checked() -> None:
+    table = coords_table((1, 8), (2, 8)).nan_to_num()
+    assert find_windows(weights_with([[table] * 2] * 4)).trained == ((1, 8),) * 4
+    table[0, 0, 3, 1] = 0.1
+    with pytest.raises(CheckpointError, match="is not log-spaced"):
+        find_windows(weights_with([[table] * 2] * 4))
 
 
 @pytest.mark.parametrize(
@@ -142,9 +209,9 @@ def test_config_of_transformers(side: int, window: int, pretrained: tuple | None
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"image_size": None}, "does not give window_size and image_size as integers"),
-        ({"window_size": "large"}, "does not give window_size and image_size as integers"),
-        ({"pretrained_window_sizes": [12, 12]}, "has 2 pretrained_window_sizes for 4 stages"),
+        ({"image_size": None}, "does not give window_size and image_size as positive integers"),
+        ({"window_size": "large"}, "does not give window_size and image_size as positive integers"),
+        ({"pretrained_window_sizes": [12, 12]}, "does not have a list of pretrained_window_sizes for 4 stages"),
     ],
     ids=str,
 )
