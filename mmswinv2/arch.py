@@ -15,7 +15,7 @@ class Arch(NamedTuple):
         embed_dims: Channels of the first stage; each further stage doubles them.
         depths: Blocks of each stage.
         num_heads: Heads of each stage.
-        extra_norm_period: One in so many blocks of a stage ends with an extra norm; None: no block does.
+        extra_norm_period: n, where every n-th block of a stage ends with an extra norm; None: no block does.
     """
 
     embed_dims: int

@@ -22,7 +22,7 @@ CONFIG_MODULE = "mmengine.config.config"
 
 
 def amend_config_names(config_module: ModuleType) -> None:
-    """Lets ``_base_ = 'mmswinv2::...'`` and ``'mmseg::...'`` resolve, and MMEngine's hub and inferencers with them.
+    """Makes ``_base_ = 'mmswinv2::...'`` and ``'mmseg::...'`` resolve, in MMEngine's hub and inferencers too.
 
     Args:
         config_module: The module ``mmengine.config.config``.
@@ -34,12 +34,13 @@ def amend_config_names(config_module: ModuleType) -> None:
 
 
 def name_packages(packages: dict[str, str]) -> None:
-    """Names this package, and MMSegmentation where it is another distribution than upstream's.
+    """Adds this package to MMEngine's table, and MMSegmentation where it is another distribution than upstream's.
 
-    MMEngine looks the part before ``::`` up in a table of distributions. It does not know this package, and of mmseg it
-    knows upstream's distribution alone: beside another one it says that mmseg is not installed, and its hub installs
-    upstream's over it. For a name that is no distribution it takes the folder of the module with this name. Here that
-    is this module: by the distribution's name MMEngine 0.10.7 does not find an editable installation.
+    MMEngine looks the part before ``::`` up in a table of distributions. The table lacks this package, and for mmseg
+    it names upstream's distribution alone. Where mmseg comes from another one, MMEngine says that it is not installed,
+    and its hub installs upstream's over it. Where the table names no distribution but a module, MMEngine takes the
+    module's folder. For this package it names this module, because by the name of a distribution MMEngine 0.10.7 does
+    not find an editable installation.
 
     Args:
         packages: MMEngine's table, from names of modules to names of distributions.
@@ -55,10 +56,10 @@ def name_packages(packages: dict[str, str]) -> None:
 
 
 def leave_own_scope_out(config: Any) -> None:
-    """Lets a config inherit ``mmswinv2::...`` as it would the recipe's file.
+    """Makes a config inherit ``mmswinv2::...`` as it would inherit the recipe's file.
 
-    MMEngine writes the part before ``::`` as scope into every dict with a type that the base has. But the types of a
-    recipe are those of its ``default_scope``, which the config inherits: MMDetection's or MMSegmentation's.
+    MMEngine writes the part before ``::`` as scope into every dict of the base that has a type. But the types of a
+    recipe belong to its ``default_scope``, which the config inherits: to MMDetection or MMSegmentation.
 
     Args:
         config: The class ``mmengine.config.Config``.
@@ -73,7 +74,7 @@ def leave_own_scope_out(config: Any) -> None:
 
 
 def when_mmengine_is_imported() -> None:
-    """Has :func:`amend_config_names` run once MMEngine is there: now, or at its import, which is not made sooner."""
+    """Runs :func:`amend_config_names`, now if MMEngine is imported, else as soon as somebody imports it."""
     if CONFIG_MODULE in sys.modules:
         amend_config_names(sys.modules[CONFIG_MODULE])
     elif not any(isinstance(finder, _ConfigFinder) for finder in sys.meta_path):
@@ -81,7 +82,7 @@ def when_mmengine_is_imported() -> None:
 
 
 class _ConfigFinder(MetaPathFinder):
-    """Finds ``mmengine.config.config`` where it is, and has :func:`amend_config_names` run after its import."""
+    """Finds ``mmengine.config.config`` where it is, and lets :func:`amend_config_names` run after its import."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -108,7 +109,7 @@ class _ConfigLoader(Loader):
 
 
 def inner_datasets(dataset: Any) -> list[tuple[str, Any]]:
-    """Pairs of (key, data set) of what a wrapper, such as RepeatDataset or ConcatDataset, holds; else none.
+    """Returns pairs of (key, data set) that a wrapper such as RepeatDataset or ConcatDataset holds; else none.
 
     Args:
         dataset: A data set, or its config.
@@ -123,7 +124,12 @@ def inner_datasets(dataset: Any) -> list[tuple[str, Any]]:
 
 
 def innermost_datasets(key: str, dataset: Any) -> Iterator[tuple[str, Any]]:
-    """Pairs of (config key, data set) of the data sets inside all wrappers; arguments as above, ``key`` its own."""
+    """Yields pairs of (config key, data set) of the data sets inside all wrappers.
+
+    Args:
+        key: Config key of ``dataset``.
+        dataset: A data set, or its config.
+    """
     inner = inner_datasets(dataset)
     for name, one in inner:
         yield from innermost_datasets(f"{key}.{name}", one)

@@ -167,7 +167,7 @@ def expect(condition: bool, what: str) -> None:
 
 
 def try_ops(device: torch.device) -> None:
-    """Checks that one of two boxes stays that overlap by 0.9, and that the mean over a constant map is the constant."""
+    """Checks two ops: of boxes that overlap by 0.9 one stays, and the mean over a constant map is the constant."""
     from mmcv.ops import nms, roi_align
 
     boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9]], device=device)

@@ -25,7 +25,7 @@ from .listing import (
 from .seeds import seeded
 
 NAMED = 5  # unreadable images that the log names
-COUNTED = 100  # of those after them, the log names one in so many
+COUNTED = 100  # of the later ones, the log names every hundredth
 
 
 class SkippedImages:

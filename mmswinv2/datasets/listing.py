@@ -205,7 +205,7 @@ def split_line(line: str) -> tuple[str, str, int, int, int]:
     """Splits a line of the index into shard, member, offset and size in bytes, and label.
 
     Raises:
-        DataError: The line is no such line.
+        DataError: The line has another form.
     """
     try:
         path, offset, size, label = line.rsplit(maxsplit=3)

@@ -19,7 +19,7 @@ class SwinV2Stage(nn.Module):
         num_heads: Attention heads.
         window_size: Height and width of a window in tokens.
         drop_path_rates: Stochastic depth of each block.
-        extra_norm_period: One in so many blocks ends with an extra norm; None: no block does.
+        extra_norm_period: n, where every n-th block ends with an extra norm; None: no block does.
         drop_rate: Dropout on the outputs of attention and MLP.
         attn_drop_rate: Dropout on attention weights.
         downsample: Whether a :class:`PatchMerging` to the next stage belongs to this one.

@@ -140,7 +140,7 @@ class SimMIM(BaseModel):
         return (0 if param_name == f"{prefix}mask_token" else last), count
 
     def no_weight_decay_keywords(self) -> set[str]:
-        """Returns what the backbone does, and the mask token."""
+        """Returns the keywords of the backbone, and the mask token."""
         return {*self.backbone.no_weight_decay_keywords(), "mask_token"}
 
     def reconstruct(self, inputs: Tensor, mask: Tensor) -> Tensor:
