@@ -41,7 +41,7 @@ setup(
     package_data={"mmswinv2": ["py.typed"]},
     # Before torch 2.6 its safe reader of checkpoints had a hole (CVE-2025-32434). mmcv's compiled ops do not build
     # against torch 2.14 and later, whose headers need C++20.
-    install_requires=["torch>=2.6,<2.14", "huggingface_hub>=0.26", "safetensors>=0.4"],
+    install_requires=["torch>=2.6,<2.14", "huggingface_hub>=0.26", "safetensors>=0.4", "filelock"],
     entry_points={"console_scripts": ["mmswinv2 = mmswinv2.cli:main"]},
     # Both lines of OpenMMLab install the packages mmengine, mmcv, mmdet and mmseg, so each would
     # overwrite the other: they are extras, and whoever has one already takes none.

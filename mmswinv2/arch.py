@@ -117,6 +117,7 @@ def _positive_ints(key: str, values: object) -> tuple[int, ...]:
 
 
 WindowSize = int | tuple[int, int]
+MAX_WINDOW = 1024  # tokens; the table of its offsets takes 34 MB, its attention would take terabytes
 FORMS = "an int, a pair (h, w), or one int or pair per stage"
 
 
@@ -132,17 +133,20 @@ def per_stage_windows(
         num_stages: Stages of the model.
 
     Raises:
-        ConfigError: ``value`` has another form, a number below 1, or entries for another number of stages.
+        ConfigError: ``value`` has another form, a number outside 1 to :data:`MAX_WINDOW`, or entries for another number
+            of stages.
     """
     for_all_stages = _pair(value)
-    if for_all_stages is not None:
-        return (for_all_stages,) * num_stages
     entries = value if isinstance(value, list | tuple) else ()
     windows = tuple(window for window in map(_pair, entries) if window is not None)
-    if not entries or len(windows) < len(entries):
+    if for_all_stages is not None:
+        windows = (for_all_stages,) * num_stages
+    elif not entries or len(windows) < len(entries):
         raise ConfigError(f"{name} must be {FORMS}, in tokens and at least 1, got {value!r}")
-    if len(windows) != num_stages:
+    elif len(windows) != num_stages:
         raise ConfigError(f"{name} has {len(windows)} entries, the model has {num_stages} stages: {value!r}")
+    if max(map(max, windows)) > MAX_WINDOW:
+        raise ConfigError(f"{name} must be at most {MAX_WINDOW} tokens a side, got {value!r}")
     return windows
 
 

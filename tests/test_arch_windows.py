@@ -95,3 +95,10 @@ def test_a_wrong_count_of_stages_is_refused(key: str, value: list) -> None:
 def test_the_message_comes_through_the_registry() -> None:
     with pytest.raises(ValueError, match="window_size has 3 entries, the model has 4 stages"):
         MODELS.build(dict(type="mmswinv2.SwinTransformerV2", window_size=[8, 8, 8]))
+
+
+@pytest.mark.parametrize("value", [1025, (8, 2**31), [8, 8, 8, 10**6]])
+def test_a_window_that_no_machine_can_hold_is_refused(value: object) -> None:
+    """The same bound as for what a checkpoint tells: what is trained can be read again."""
+    with pytest.raises(ValueError, match="window_size must be at most 1024 tokens a side, got"):
+        per_stage_windows("window_size", value, 4)

@@ -16,6 +16,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
 from ..errors import CheckpointError, ConfigError
+from ..upstream import is_recorded
 from .load import load_pretrained
 from .sources import HUB_PREFIX, ZOOS, fetch_from_zoo, read_checkpoint
 
@@ -81,7 +82,7 @@ class PretrainedSwinV2:
 
     def __call__(self, module: nn.Module) -> None:
         load_pretrained(module, self.checkpoint, self.prefix, self.map_location, self.allow_partial)
-        if hasattr(module, "_params_init_info"):  # MMEngine's record of who initialised what
+        if is_recorded(module):
             update_init_info(module, init_info=f"{type(self).__name__}: load from {self.checkpoint}")
 
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ..arch import MAX_WINDOW
 from ..errors import CheckpointError
-from ..layers.position_bias import COORDINATE_RANGE, log_coordinates
+from ..layers.position_bias import COORDINATE_RANGE, window_coordinates
 from .forms import PRETRAINED_WINDOWS, num_stages
 
 if TYPE_CHECKING:
     from .backbone import NativeWeights
 
 Windows = tuple[tuple[int, int], ...]
-MAX_WINDOW = 1024  # tokens; the table of its offsets takes 34 MB, its attention would take terabytes
 
 # swinv2_base_patch4_window12to16_192to256_22kto1k_ft, swinv2_tiny_window8_256.ms_in1k, swinv2-tiny-patch4-window8-256
 RELEASE_NAME = re.compile(
@@ -110,9 +110,7 @@ def windows_in_buffer(buffer: Tensor, stages: int) -> Windows:
 
 def coords_table(window: tuple[int, int], pretrained: tuple[int, int]) -> Tensor:
     """The official ``relative_coords_table`` (1, 2h-1, 2w-1, 2), float32, of a window (h, w)."""
-    h, w = window
-    offset = torch.stack(torch.meshgrid(torch.arange(1 - h, h), torch.arange(1 - w, w), indexing="ij"), dim=-1)
-    return log_coordinates(offset, torch.tensor(pretrained)).unsqueeze(0)
+    return window_coordinates(window, torch.tensor(pretrained)).unsqueeze(0)
 
 
 def official_windows(window: int, image_size: int, stages: int) -> Windows:

@@ -8,7 +8,7 @@ Maps are (B, H, W, C) throughout.
 from .attention import WindowAttention, cosine_attention, cosine_attention_plain
 from .block import DropPath, Mlp, SwinV2Block
 from .patches import PatchEmbed, PatchMerging
-from .position_bias import LogCPB, cell_bias, log_coordinates
+from .position_bias import LogCPB, cell_bias, log_coordinates, window_coordinates
 from .stage import SwinV2Stage
 from .windows import axis_runs, map_windows
 
@@ -27,4 +27,5 @@ __all__ = [
     "cosine_attention_plain",
     "log_coordinates",
     "map_windows",
+    "window_coordinates",
 ]

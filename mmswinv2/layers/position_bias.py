@@ -46,6 +46,21 @@ def log_coordinates(offset: Tensor, pretrained_window: Tensor) -> Tensor:
     return x.sign() * (x.abs() + 1).log2() / math.log2(COORDINATE_RANGE)
 
 
+def window_coordinates(window: tuple[int, int], pretrained_window: Tensor) -> Tensor:
+    """Computes the coordinates of all offsets inside a window, the official ``relative_coords_table``.
+
+    Args:
+        window: Height h and width w in tokens.
+        pretrained_window: As in :func:`log_coordinates`.
+
+    Returns:
+        Coordinates (2h - 1, 2w - 1, 2), float32; the offset (0, 0) is in the middle.
+    """
+    dy, dx = (torch.arange(1 - side, side, device=pretrained_window.device) for side in window)
+    offset = torch.stack(torch.meshgrid(dy, dx, indexing="ij"), dim=-1)  # (2h-1, 2w-1, 2)
+    return log_coordinates(offset, pretrained_window)
+
+
 class CachedBias(NamedTuple):
     """The bias of one window, and what it was computed from.
 
@@ -106,11 +121,7 @@ class LogCPB(nn.Sequential):
     def bias(self, window: tuple[int, int], pretrained_window: Tensor) -> Tensor:
         """Computes the bias from a table over all (2h - 1)(2w - 1) offsets; shapes as in :meth:`forward`."""
         h, w = window
-        device = pretrained_window.device
-        dy = torch.arange(1 - h, h, device=device)
-        dx = torch.arange(1 - w, w, device=device)
-        offset = torch.stack(torch.meshgrid(dy, dx, indexing="ij"), dim=-1)  # (2h-1, 2w-1, 2)
-        table = self.evaluate(log_coordinates(offset, pretrained_window)).permute(2, 0, 1)
+        table = self.evaluate(window_coordinates(window, pretrained_window)).permute(2, 0, 1)
         # (heads, 2h-1, 2w-1) -> (heads, yi, xi, yj', xj'), entry table[yi + yj', xi + xj']. Flipping
         # the last two, yj = h - 1 - yj', turns the index into yi - yj + h - 1: the offset of i from j.
         pairs = table.unfold(1, h, 1).unfold(2, w, 1).flip(3, 4)

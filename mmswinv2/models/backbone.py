@@ -9,6 +9,7 @@ from mmengine.model import BaseAveragedModel, BaseModule, BaseTTAModel, is_model
 from torch import Tensor, nn
 
 from ..arch import WindowSize, check_rate, is_positive_int, parse_arch, per_stage_windows, reject_keywords
+from ..checkpoint.windows import windows_in_buffer
 from ..errors import ConfigError
 from ..layers.block import SwinV2Block
 from ..layers.patches import PatchEmbed
@@ -220,11 +221,7 @@ class SwinTransformerV2(BaseModule):
     def _check_stored_windows(self, stored: Tensor) -> None:
         # Raised rather than reported: MMEngine only warns of what a non-strict load reports.
         current = self.pretrained_window_sizes
-        if stored.shape != current.shape or stored.is_floating_point() or bool((stored < 1).any()):
-            raise ConfigError(
-                f"pretrained_window_sizes in the checkpoint is {stored.tolist()}, "
-                f"not a window (h, w) for each of the {len(current)} stages"
-            )
+        windows_in_buffer(stored, len(current))
         if self.pretrained_windows_are_explicit and stored.tolist() != current.tolist():
             raise ConfigError(
                 f"pretrained_window_sizes={current.tolist()} in the config contradicts the checkpoint, whose position "
