@@ -6,7 +6,7 @@ import re
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -16,15 +16,22 @@ from ..errors import CheckpointError
 from ..layers.position_bias import COORDINATE_RANGE, window_coordinates
 from .forms import PRETRAINED_WINDOWS, num_stages
 
-if TYPE_CHECKING:
-    from .backbone import NativeWeights
-
 Windows = tuple[tuple[int, int], ...]
 
 # swinv2_base_patch4_window12to16_192to256_22kto1k_ft, swinv2_tiny_window8_256.ms_in1k, swinv2-tiny-patch4-window8-256
 RELEASE_NAME = re.compile(
     r"swinv2[-_](?:tiny|small|base|large)[-_](?:patch4[-_])?window(\d{1,4})(?:to(\d{1,4}))?[-_](\d{3})(?:to(\d{3}))?(?![^-_.])"
 )
+
+
+class TellingWeights(Protocol):
+    """What of a backbone's tensors may tell the windows; see :class:`~mmswinv2.checkpoint.NativeWeights`."""
+
+    @property
+    def state(self) -> Mapping[str, Tensor]: ...
+
+    @property
+    def coords_tables(self) -> Mapping[int, list[Tensor]]: ...
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,7 @@ class WindowEvidence:
 
 
 def find_windows(
-    weights: "NativeWeights",
+    weights: TellingWeights,
     names: Sequence[str] = (),
     metadata: Mapping[str, Any] | None = None,
     config: Mapping[str, Any] | None = None,
