@@ -120,7 +120,7 @@ def names(requirements: list[str]) -> set[str]:
 
 def test_plain_install_leaves_openmmlab_alone(metadata: Distribution) -> None:
     """Its two lines overwrite each other's files, and a user has one of them already."""
-    assert names(metadata.install_requires) == {"torch", "huggingface_hub", "safetensors"}
+    assert names(metadata.install_requires) == {"torch", "huggingface_hub", "safetensors", "filelock"}
 
 
 def test_extras_hold_one_line_of_openmmlab_each(metadata: Distribution) -> None:
