@@ -8,12 +8,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .position_bias import LogCPB, cell_bias, without_autocast
-from .windows import WindowGrid
+from .windows import WindowGrid, is_recording
 
 MAX_LOGIT_SCALE = math.log(100.0)  # 1 / tau: the paper keeps the temperature tau above 0.01
 MAX_SDPA_BATCH = 65535  # CUDA kernels put the batch on a grid axis, which has this many places
 MIN_NORM = 1e-12  # as in torch.nn.functional.normalize
-CHUNK = 2**18  # logits that a backward pass holds at a time: 1 MB, which a core's cache takes
+CHUNK = 2**18  # logits that a backward pass holds at a time on a CPU: 1 MB, which a core's cache takes
+DEVICE_CHUNK = 2**25  # the same on a GPU, which wants much to do at a time: 128 MB, not measured yet
 
 
 def cosine_attention_plain(q: Tensor, k: Tensor, v: Tensor, logit_scale: Tensor, bias: Tensor) -> Tensor:
@@ -57,7 +58,7 @@ def cosine_attention(qkv: Tensor, logit_scale: Tensor, bias: Tensor, grid: Windo
     with without_autocast(qkv.device):
         scale = logit_scale.to(dtype).clamp(max=MAX_LOGIT_SCALE).exp().flatten()  # (heads,)
         # A compiler fuses and recomputes as it sees fit. Dropout would have to be the same in both passes.
-        if torch.is_grad_enabled() and not dropout and not torch.compiler.is_compiling():
+        if torch.is_grad_enabled() and not dropout and not is_recording():
             out: Tensor = _Attention.apply(  # type: ignore[no-untyped-call] # torch has no types for it
                 qkv.to(dtype), scale, bias.to(dtype), grid
             )
@@ -168,7 +169,8 @@ def _attend_backward(
     """
     heads, tokens, _ = bias.shape
     d_bias = torch.zeros_like(bias)
-    step = max(1, CHUNK // bias.numel()) * tokens
+    chunk = CHUNK if bias.device.type == "cpu" else DEVICE_CHUNK
+    step = max(1, chunk // bias.numel()) * tokens
     for start in range(0, len(q), step):
         n = min(step, len(q) - start) // tokens
         # (n * heads, N, d), contiguous: each enters two products.

@@ -139,8 +139,17 @@ def map_size(x: Tensor) -> tuple[int, int]:
     its size, so a trace holds for one size. Under ``torch.compile`` they may be symbolic and stay so.
     """
     _, height, width, _ = x.shape
+    return (int(height), int(width)) if _is_tracing() else (height, width)
+
+
+def is_recording() -> bool:
+    """Whether ``torch.compile``, ``torch.export`` or ``torch.jit.trace`` record: plain operations serve them best."""
+    return torch.compiler.is_compiling() or _is_tracing()
+
+
+def _is_tracing() -> bool:
     tracing: bool = torch.jit.is_tracing()  # type: ignore[no-untyped-call] # torch has no types for it
-    return (int(height), int(width)) if tracing else (height, width)
+    return tracing
 
 
 def reorder(x: Tensor, before: WindowGrid | None, after: WindowGrid | None) -> Tensor:
@@ -156,7 +165,7 @@ def reorder(x: Tensor, before: WindowGrid | None, after: WindowGrid | None) -> T
     """
     if before == after:
         return x
-    if torch.compiler.is_compiling():  # a compiler makes of slices what an index would only hide from it
+    if is_recording():  # a compiler makes of slices what an index would only hide from it
         raster = x if before is None else before.join(x)
         return raster if after is None else after.cut(raster)
     # Tensors that only stand for data, as in a fake tensor mode, cannot be kept for later.
@@ -167,7 +176,7 @@ def reorder(x: Tensor, before: WindowGrid | None, after: WindowGrid | None) -> T
 
 def samples(x: Tensor, grid: WindowGrid) -> Tensor:
     """Returns for each token (T, C) in the order of ``grid`` which map of the batch it is of, (T,)."""
-    find = _samples if torch.compiler.is_compiling() or type(x) is not Tensor else _cached_samples
+    find = _samples if is_recording() or type(x) is not Tensor else _cached_samples
     return find(grid, x.device)
 
 
