@@ -245,7 +245,7 @@ def test_commands_are_those_that_there_are(page: Path) -> None:
 
 
 def module_names(text: str) -> set[str]:
-    """What stands in backticks and begins with a room of the package, such as ``layers.windows.map_windows``."""
+    """What stands in backticks and begins with a room of the package, such as ``layers.windows.reorder``."""
     return {name for name in re.findall(r"`([a-z_]\w*(?:\.[A-Za-z_]\w*)*)`", text) if name.split(".")[0] in ROOMS}
 
 

@@ -180,12 +180,14 @@ def try_ops(device: torch.device) -> None:
 
 def try_attention(device: torch.device) -> None:
     """Compares the two forms of the paper's equation 2."""
-    from ..layers import cosine_attention, cosine_attention_plain
+    from ..layers import WindowGrid, cosine_attention, cosine_attention_plain
 
-    q, k, v = torch.randn(3, 4, 2, 64, 32, device=device)
+    qkv = torch.randn(4 * 64, 3, 2, 32, device=device)  # 4 windows of 64 tokens, 2 heads
     logit_scale, bias = torch.full((2, 1, 1), 4.0, device=device), 16 * torch.rand(2, 64, 64, device=device)
-    difference = cosine_attention(q, k, v, logit_scale, bias) - cosine_attention_plain(q, k, v, logit_scale, bias)
-    expect(difference.abs().max().item() < TOLERANCE, "the fused attention differs from the formula")
+    fused = cosine_attention(qkv, logit_scale, bias, WindowGrid(4, (8, 8), (8, 8), (0, 0)))
+    q, k, v = qkv.view(4, 64, 3, 2, 32).permute(2, 0, 3, 1, 4)
+    plain = cosine_attention_plain(q, k, v, logit_scale, bias).transpose(1, 2).flatten(0, 1).flatten(1)
+    expect((fused - plain).abs().max().item() < TOLERANCE, "the fused attention differs from the formula")
 
 
 def try_training(backbone: "SwinTransformerV2", image: torch.Tensor) -> None:

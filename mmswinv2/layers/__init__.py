@@ -8,11 +8,12 @@ Maps are (B, H, W, C) throughout.
 from .attention import WindowAttention, cosine_attention, cosine_attention_plain
 from .block import DropPath, Mlp, SwinV2Block
 from .patches import PatchEmbed, PatchMerging
-from .position_bias import LogCPB, cell_bias, log_coordinates, window_coordinates
+from .position_bias import BiasVersions, LogCPB, cell_bias, log_coordinates, window_coordinates
 from .stage import SwinV2Stage
-from .windows import axis_runs, map_windows
+from .windows import WindowGrid, axis_runs, reorder
 
 __all__ = [
+    "BiasVersions",
     "DropPath",
     "LogCPB",
     "Mlp",
@@ -21,11 +22,12 @@ __all__ = [
     "SwinV2Block",
     "SwinV2Stage",
     "WindowAttention",
+    "WindowGrid",
     "axis_runs",
     "cell_bias",
     "cosine_attention",
     "cosine_attention_plain",
     "log_coordinates",
-    "map_windows",
+    "reorder",
     "window_coordinates",
 ]

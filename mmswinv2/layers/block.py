@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from .attention import WindowAttention
+from .windows import WindowGrid, samples
 
 
 class DropPath(nn.Module):
@@ -18,13 +19,13 @@ class DropPath(nn.Module):
         super().__init__()
         self.drop_rate = drop_rate
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Returns the branch (B, ...) in the same shape, with some samples at 0."""
+    def forward(self, x: Tensor, grid: WindowGrid) -> Tensor:
+        """Returns the branch, tokens (T, C) in the order of ``grid``, with those of some samples at 0."""
         if not self.training or self.drop_rate == 0.0:
             return x
         keep_rate = 1.0 - self.drop_rate
-        kept = x.new_empty(x.size(0), *[1] * (x.dim() - 1)).bernoulli_(keep_rate)
-        return x * (kept / keep_rate)
+        kept = x.new_empty(grid.batch, 1).bernoulli_(keep_rate) / keep_rate
+        return x * (kept if grid.batch == 1 else kept.index_select(0, samples(x, grid)))
 
     def extra_repr(self) -> str:
         return f"drop_rate={self.drop_rate:.3f}"
@@ -63,8 +64,6 @@ class SwinV2Block(nn.Module):
     Args:
         embed_dims: Channels C.
         num_heads: Attention heads.
-        window_size: Height and width of a window in tokens.
-        shift: Offset of the window grid in tokens.
         drop_rate: Dropout on the outputs of attention and MLP.
         attn_drop_rate: Dropout on attention weights.
         drop_path_rate: Stochastic depth of this block.
@@ -75,15 +74,13 @@ class SwinV2Block(nn.Module):
         self,
         embed_dims: int,
         num_heads: int,
-        window_size: tuple[int, int],
-        shift: tuple[int, int] = (0, 0),
         drop_rate: float = 0.0,
         attn_drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
         extra_norm: bool = False,
     ) -> None:
         super().__init__()
-        self.attn = WindowAttention(embed_dims, num_heads, window_size, shift, attn_drop_rate, drop_rate)
+        self.attn = WindowAttention(embed_dims, num_heads, attn_drop_rate, drop_rate)
         self.norm1 = nn.LayerNorm(embed_dims)
         self.mlp = Mlp(embed_dims, drop_rate)
         self.norm2 = nn.LayerNorm(embed_dims)
@@ -96,8 +93,10 @@ class SwinV2Block(nn.Module):
             nn.init.zeros_(norm.weight)
             nn.init.zeros_(norm.bias)
 
-    def forward(self, x: Tensor, pretrained_window: Tensor) -> Tensor:
-        """Maps (B, H, W, C) to the same shape; ``pretrained_window`` is as in :class:`WindowAttention`."""
-        x = x + self.drop_path(self.norm1(self.attn(x, pretrained_window)))
-        x = x + self.drop_path(self.norm2(self.mlp(x)))
+    def forward(
+        self, x: Tensor, grid: WindowGrid, pretrained_window: Tensor, bias_version: object | None = None
+    ) -> Tensor:
+        """Maps tokens (T, C) to the same shape; arguments are as in :class:`WindowAttention`."""
+        x = x + self.drop_path(self.norm1(self.attn(x, grid, pretrained_window, bias_version)), grid)
+        x = x + self.drop_path(self.norm2(self.mlp(x)), grid)
         return x if self.enorm is None else self.enorm(x)

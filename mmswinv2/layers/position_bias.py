@@ -5,6 +5,7 @@ coordinates, so a network learnt with one window works with any other: "window t
 """
 
 import math
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
@@ -62,17 +63,51 @@ def window_coordinates(window: tuple[int, int], pretrained_window: Tensor) -> Te
 
 
 class CachedBias(NamedTuple):
-    """The bias of one window, and what it was computed from.
+    """The bias of one window, and the version of the values that it was computed from.
 
     Attributes:
         window: Window (h, w) in tokens.
-        key: All parameters and the pretrained window, flattened into one float32 tensor.
+        version: See :class:`BiasVersions`.
         bias: (heads, h * w, h * w).
     """
 
     window: tuple[int, int]
-    key: Tensor
+    version: object
     bias: Tensor
+
+
+class BiasVersions:
+    """Tells whether the biases that a model has kept still hold, by one look at values for all of its networks.
+
+    A look at values makes a GPU wait, so there is one a forward pass, and none in training.
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[Tensor, object] | None = None
+
+    def version(self, networks: Sequence["LogCPB"], pretrained_windows: Tensor) -> object | None:
+        """Returns an object that stays the same one while nothing changes that the biases are made of.
+
+        The comparison is by value. Version counters would not do: MMEngine's EMA and MMDetection's mean teacher write
+        through ``.data``, which leaves them unchanged.
+
+        Args:
+            networks: The networks of all blocks.
+            pretrained_windows: The windows that normalise their offsets, of any shape.
+
+        Returns:
+            None where no bias may be kept: with gradients, under a compiler, and for tensors that only stand for data.
+        """
+        if torch.is_grad_enabled() or torch.compiler.is_compiling() or type(pretrained_windows) is not Tensor:
+            return None
+        sources = [*(parameter for network in networks for parameter in network.parameters()), pretrained_windows]
+        values = torch.cat([source.detach().float().flatten() for source in sources])
+        last = self._last  # read once, because another thread may replace it meanwhile
+        if last is not None and last[0].device == values.device and torch.equal(last[0], values):
+            return last[1]
+        version = object()
+        self._last = values, version
+        return version
 
 
 class LogCPB(nn.Sequential):
@@ -93,29 +128,26 @@ class LogCPB(nn.Sequential):
         self._cache: CachedBias | None = None
 
     def forward(  # type: ignore[override] # a Sequential for its names alone, it does not run as one
-        self, window: tuple[int, int], pretrained_window: Tensor
+        self, window: tuple[int, int], pretrained_window: Tensor, version: object | None = None
     ) -> Tensor:
-        """Returns the bias between all pairs of tokens of a window; without gradients it is computed once and kept.
+        """Returns the bias between all pairs of tokens of a window.
 
         Args:
             window: Height and width in tokens.
             pretrained_window: Window (h, w) that normalises the offsets, integer tensor (2,).
+            version: Of :class:`BiasVersions`; a bias of the same one is taken again. None: computes and keeps nothing.
 
         Returns:
             Bias in (0, 16), float32, of shape (heads, h * w, h * w).
         """
-        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        if version is None:
             self._cache = None
             return self.bias(window, pretrained_window)
         cached = self._cache  # read once, because another thread may replace it meanwhile
-        # The key is what the bias is made of, by value. Version counters would not do: MMEngine's EMA
-        # and MMDetection's mean teacher write through `.data`, which leaves them unchanged.
-        sources = [*self.parameters(), pretrained_window]
-        key = torch.cat([source.detach().float().flatten() for source in sources])
-        if cached is not None and cached.window == window and _equal(cached.key, key):
+        if cached is not None and cached.window == window and cached.version is version:
             return cached.bias
         bias = self.bias(window, pretrained_window)
-        self._cache = CachedBias(window, key, bias)
+        self._cache = CachedBias(window, version, bias)
         return bias
 
     def bias(self, window: tuple[int, int], pretrained_window: Tensor) -> Tensor:
@@ -143,10 +175,6 @@ class LogCPB(nn.Sequential):
         with without_autocast(coordinates.device):
             hidden = F.relu(F.linear(coordinates, first.weight.float(), first.bias.float()))
             return BIAS_RANGE * torch.sigmoid(F.linear(hidden, last.weight.float()))
-
-
-def _equal(one: Tensor, other: Tensor) -> bool:
-    return one.device == other.device and torch.equal(one, other)
 
 
 def cell_bias(bias: Tensor, window: tuple[int, int], cell: tuple[int, int]) -> Tensor:

@@ -8,6 +8,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .block import SwinV2Block
 from .patches import PatchMerging
+from .windows import WindowGrid, map_size, reorder
 
 
 class SwinV2Stage(nn.Module):
@@ -41,13 +42,11 @@ class SwinV2Stage(nn.Module):
     ) -> None:
         super().__init__()
         self.with_cp = with_cp
-        half = (window_size[0] // 2, window_size[1] // 2)
+        self.window_size = window_size
         self.blocks = nn.ModuleList(
             SwinV2Block(
                 embed_dims,
                 num_heads,
-                window_size,
-                shift=half if index % 2 else (0, 0),
                 drop_rate=drop_rate,
                 attn_drop_rate=attn_drop_rate,
                 drop_path_rate=drop_path_rates[index],
@@ -57,19 +56,25 @@ class SwinV2Stage(nn.Module):
         )
         self.downsample = PatchMerging(embed_dims) if downsample else None
 
-    def forward(self, x: Tensor, pretrained_window: Tensor) -> Tensor:
+    def forward(self, x: Tensor, pretrained_window: Tensor, bias_version: object | None = None) -> Tensor:
         """Applies the blocks but not the merging, because heads take the features before it.
 
         Args:
             x: Map (B, H, W, C).
             pretrained_window: As in :class:`WindowAttention`.
+            bias_version: As in :class:`LogCPB`.
 
         Returns:
             Map (B, H, W, C).
         """
-        for block in self.blocks:
+        batch, channels = x.size(0), x.size(3)
+        size, half = map_size(x), (self.window_size[0] // 2, self.window_size[1] // 2)
+        x, before = x.reshape(-1, channels), None  # (T, C), at first in raster order
+        for index, block in enumerate(self.blocks):
+            grid = WindowGrid(batch, size, self.window_size, half if index % 2 else (0, 0))
+            x, before = reorder(x, before, grid), grid
             if self.with_cp and torch.is_grad_enabled():
-                x = checkpoint(block, x, pretrained_window, use_reentrant=False)
+                x = checkpoint(block, x, grid, pretrained_window, use_reentrant=False)
             else:
-                x = block(x, pretrained_window)
-        return x
+                x = block(x, grid, pretrained_window, bias_version)
+        return reorder(x, before, None).view(batch, *size, channels)

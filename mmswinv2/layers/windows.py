@@ -1,16 +1,33 @@
-"""Windows cut to the map: no rolling, no padding, no mask (paper section 3.1, "shifted windows").
+"""Tokens in window order: no rolling, no padding, no mask (paper section 3.1, "shifted windows").
 
 The usual implementation pads the map, rolls it by the shift and masks what must not meet. Along one
 axis this is the same as cutting the map into runs ``shift, window, window, ..., rest`` and letting
 each run attend to itself. A window is then a cell of one row run and one column run. Cells of equal
 shape form at most 3 x 3 groups, and nearly all tokens lie in one of them.
+
+Linear layers, norms and the MLP do not care in which order tokens stand. So a stage keeps the tokens of
+a batch of maps in one row, (T, C), and those of a window next to each other. The windows of one shape
+are then one slice, (n, h * w, C), without a copy. A map of 4 x 5 tokens, numbered row by row, at
+window 2 and shift 1 has runs 1, 2, 1 of rows and 1, 2, 2 of columns, and this order::
+
+     0 |  1  2 |  3  4         cells of 1 x 1: 0
+    ---+-------+------         cells of 1 x 2: 1 2, 3 4
+     5 |  6  7 |  8  9         cells of 2 x 1: 5 10
+    10 | 11 12 | 13 14         cells of 2 x 2: 6 7 11 12, 8 9 13 14
+    ---+-------+------         cells of 1 x 1: 15
+    15 | 16 17 | 18 19         cells of 1 x 2: 16 17, 18 19
+
+From block to block the order changes with the shift: one gather of all tokens, by an index that depends
+on sizes alone.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+CACHED_ORDERS = 128  # of 800 x 1344 px, a stage of SwinV2-T keeps three of them, 1 MB each at the first stage
 
 
 class Runs(NamedTuple):
@@ -24,6 +41,76 @@ class Runs(NamedTuple):
     def span(self) -> slice:
         """All tokens of the runs."""
         return slice(self.start, self.start + self.number * self.length)
+
+
+class Cells(NamedTuple):
+    """``number`` windows of one shape (h, w), which stand next to each other in window order."""
+
+    number: int
+    shape: tuple[int, int]
+
+
+class WindowGrid(NamedTuple):
+    """How a batch of maps is cut into windows.
+
+    Attributes:
+        batch: Number of maps B.
+        size: Height and width (H, W) of a map in tokens.
+        window: Height and width of a window in tokens.
+        shift: Offset of the grid along each axis, 0 <= shift < window.
+    """
+
+    batch: int
+    size: tuple[int, int]
+    window: tuple[int, int]
+    shift: tuple[int, int]
+
+    @property
+    def fitted_window(self) -> tuple[int, int]:
+        """The window of the largest cell: no longer than the map."""
+        return min(self.window[0], self.size[0]), min(self.window[1], self.size[1])
+
+    @property
+    def cells(self) -> list[Cells]:
+        """The windows by shape, in window order; at most nine entries."""
+        return [
+            Cells(self.batch * rows.number * columns.number, (rows.length, columns.length))
+            for rows, columns in self._groups()
+        ]
+
+    def order(self, device: torch.device) -> Tensor:
+        """Place in raster order, b * H * W + y * W + x, of each token in window order; (B * H * W,)."""
+        height, width = self.size
+        return self.cut(torch.arange(self.batch * height * width, device=device).unsqueeze(1)).squeeze(1)
+
+    def cut(self, x: Tensor) -> Tensor:
+        """Brings tokens (B * H * W, C) from raster order to window order, slice by slice."""
+        maps = x.view(self.batch, *self.size, -1)
+        parts = []
+        for rows, columns in self._groups():
+            part = maps[:, rows.span, columns.span]
+            part = part.reshape(self.batch, rows.number, rows.length, columns.number, columns.length, -1)
+            parts.append(part.transpose(2, 3).reshape(-1, x.size(1)))
+        return torch.cat(parts)
+
+    def join(self, x: Tensor) -> Tensor:
+        """Brings tokens (B * H * W, C) from window order back to raster order, the reverse of :meth:`cut`."""
+        bands, start = [], 0
+        all_columns = axis_runs(self.size[1], self.window[1], self.shift[1])
+        for rows in axis_runs(self.size[0], self.window[0], self.shift[0]):
+            band = []
+            for columns in all_columns:
+                stop = start + self.batch * rows.number * rows.length * columns.number * columns.length
+                part = x[start:stop].view(self.batch, rows.number, columns.number, rows.length, columns.length, -1)
+                part = part.transpose(2, 3).reshape(self.batch, rows.number * rows.length, -1, x.size(1))
+                band.append(part)
+                start = stop
+            bands.append(torch.cat(band, dim=2))
+        return torch.cat(bands, dim=1).reshape(-1, x.size(1))
+
+    def _groups(self) -> list[tuple[Runs, Runs]]:
+        rows, columns = map(axis_runs, self.size, self.window, self.shift)
+        return [(one, other) for one in rows for other in columns]
 
 
 def axis_runs(size: int, window: int, shift: int) -> list[Runs]:
@@ -52,56 +139,93 @@ def map_size(x: Tensor) -> tuple[int, int]:
     its size, so a trace holds for one size. Under ``torch.compile`` they may be symbolic and stay so.
     """
     _, height, width, _ = x.shape
+    return (int(height), int(width)) if _is_tracing() else (height, width)
+
+
+def is_recording() -> bool:
+    """Whether ``torch.compile``, ``torch.export`` or ``torch.jit.trace`` record: plain operations serve them best."""
+    return torch.compiler.is_compiling() or _is_tracing()
+
+
+def _is_tracing() -> bool:
     tracing: bool = torch.jit.is_tracing()  # type: ignore[no-untyped-call] # torch has no types for it
-    return (int(height), int(width)) if tracing else (height, width)
+    return tracing
 
 
-def map_windows(
-    x: Tensor,
-    window_size: tuple[int, int],
-    shift: tuple[int, int],
-    function: Callable[[Tensor, tuple[int, int]], Tensor],
-) -> Tensor:
-    """Applies ``function`` inside every window of a map and puts the results back in place.
+def reorder(x: Tensor, before: WindowGrid | None, after: WindowGrid | None) -> Tensor:
+    """Brings tokens from one window order to another.
 
     Args:
-        x: Map of shape (B, H, W, C).
-        window_size: Height and width of a window in tokens.
-        shift: Offset of the window grid along each axis.
-        function: Takes the windows of one cell shape, (n, h * w, C), and that shape (h, w); returns
-            (n, h * w, C'). Called once for each of the at most nine groups.
+        x: Tokens (T, C) in the order of ``before``.
+        before: The grid whose order they have; None: raster order.
+        after: The grid whose order they get; None: raster order.
 
     Returns:
-        Map of shape (B, H, W, C').
+        Tokens (T, C); ``x`` itself where the two orders are the same.
     """
-    height, width = map_size(x)
-    all_columns = axis_runs(width, window_size[1], shift[1])
-    bands = []
-    for rows in axis_runs(height, window_size[0], shift[0]):
-        band = []
-        for columns in all_columns:
-            cell = (rows.length, columns.length)
-            windows = partition(x[:, rows.span, columns.span], cell)
-            band.append(unpartition(function(windows, cell), cell, x.size(0), columns.number))
-        bands.append(_concatenate(band, dim=2))
-    return _concatenate(bands, dim=1)
+    if before == after:
+        return x
+    if is_recording():  # a compiler makes of slices what an index would only hide from it
+        raster = x if before is None else before.join(x)
+        return raster if after is None else after.cut(raster)
+    # Tensors that only stand for data, as in a fake tensor mode, cannot be kept for later.
+    index, inverse = (_cached_indices if type(x) is Tensor else _indices)(before, after, x.device)
+    gathered: Tensor = _Gather.apply(x, index, inverse)  # type: ignore[no-untyped-call] # torch has no types for it
+    return gathered
 
 
-def partition(x: Tensor, cell: tuple[int, int]) -> Tensor:
-    """Cuts (B, rows * h, columns * w, C) into (B * rows * columns, h * w, C)."""
-    batch, height, width, channels = x.shape
-    h, w = cell
-    x = x.reshape(batch, height // h, h, width // w, w, channels)
-    return x.transpose(2, 3).reshape(-1, h * w, channels)
+def samples(x: Tensor, grid: WindowGrid) -> Tensor:
+    """Returns for each token (T, C) in the order of ``grid`` which map of the batch it is of, (T,)."""
+    find = _samples if is_recording() or type(x) is not Tensor else _cached_samples
+    return find(grid, x.device)
 
 
-def unpartition(windows: Tensor, cell: tuple[int, int], batch: int, columns: int) -> Tensor:
-    """Undoes :func:`partition`: (B * rows * columns, h * w, C) to (B, rows * h, columns * w, C)."""
-    h, w = cell
-    rows, channels = windows.size(0) // (batch * columns), windows.size(2)
-    x = windows.reshape(batch, rows, columns, h, w, channels)
-    return x.transpose(2, 3).reshape(batch, rows * h, columns * w, channels)
+class _Gather(torch.autograd.Function):
+    """``x[index]`` for an index that is a permutation: its gradient is a gather too, by the inverse."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, index: Tensor, inverse: Tensor) -> Tensor:
+        ctx.save_for_backward(index, inverse)
+        return x.index_select(0, index)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        index, inverse = ctx.saved_tensors
+        gathered: Tensor = _Gather.apply(gradients[0], inverse, index)  # type: ignore[no-untyped-call]
+        return gathered, None, None
 
 
-def _concatenate(parts: list[Tensor], dim: int) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim)  # cat copies even a single part
+def _indices(before: WindowGrid | None, after: WindowGrid | None, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Where each token of ``after`` stands in ``before``, and the reverse."""
+    if before is None and after is not None:
+        index = after.order(device)
+        return index, _inverse(index)
+    assert before is not None
+    inverse, index = before.order(device), _inverse(before.order(device))
+    if after is not None:
+        index = index[after.order(device)]
+        inverse = _inverse(index)
+    return index, inverse
+
+
+def _inverse(permutation: Tensor) -> Tensor:
+    inverse = torch.empty_like(permutation)
+    inverse[permutation] = torch.arange(len(permutation), device=permutation.device)
+    return inverse
+
+
+@lru_cache(CACHED_ORDERS)
+def _cached_indices(before: WindowGrid | None, after: WindowGrid | None, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The same, kept: all blocks of a size and all images share it. Safe under threads, as lru_cache is."""
+    with torch.inference_mode(False):  # a tensor made in inference mode could not be saved for a backward pass later
+        return _indices(before, after, device)
+
+
+def _samples(grid: WindowGrid, device: torch.device) -> Tensor:
+    return grid.order(device) // (grid.size[0] * grid.size[1])
+
+
+@lru_cache(CACHED_ORDERS)
+def _cached_samples(grid: WindowGrid, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        return _samples(grid, device)

@@ -13,6 +13,7 @@ from ..checkpoint.windows import windows_in_buffer
 from ..errors import ConfigError
 from ..layers.block import SwinV2Block
 from ..layers.patches import PatchEmbed
+from ..layers.position_bias import BiasVersions, LogCPB
 from ..layers.stage import SwinV2Stage
 from ..registry import MODELS
 
@@ -115,6 +116,7 @@ class SwinTransformerV2(BaseModule):
         )
         for stage in self.out_indices:
             self.add_module(f"norm{stage}", nn.LayerNorm(dims[stage]))
+        self._bias_versions = BiasVersions()
         self.reset_parameters()
         self._freeze()
         self.register_load_state_dict_pre_hook(_settle_pretrained_windows)
@@ -156,10 +158,12 @@ class SwinTransformerV2(BaseModule):
     def forward_stages(self, x: Tensor) -> tuple[Tensor, ...]:
         """Computes from tokens (B, H, W, C) what :meth:`forward` returns."""
         x = self.pos_drop(x)
+        used = self.layers[: self.out_indices[-1] + 1]
+        networks = [module for stage in used for module in stage.modules() if isinstance(module, LogCPB)]
+        bias_version = self._bias_versions.version(networks, self.pretrained_window_sizes)
         outputs = []
-        for index in range(self.out_indices[-1] + 1):
-            stage = self.layers[index]
-            x = stage(x, self.pretrained_window_sizes[index])
+        for index, stage in enumerate(used):
+            x = stage(x, self.pretrained_window_sizes[index], bias_version)
             if index in self.out_indices:
                 norm: nn.Module = getattr(self, f"norm{index}")
                 outputs.append(norm(x).permute(0, 3, 1, 2).contiguous())

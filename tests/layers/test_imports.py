@@ -16,8 +16,8 @@ class OpenMMLab:
 sys.meta_path.insert(0, OpenMMLab())
 import torch
 from mmswinv2 import layers
-block = layers.SwinV2Block(16, 2, (4, 4), (2, 2))
-print(tuple(block(torch.randn(1, 7, 9, 16), torch.tensor([4, 4])).shape))
+stage = layers.SwinV2Stage(16, 2, 2, (4, 4), [0.0, 0.1])
+print(tuple(stage(torch.randn(1, 7, 9, 16), torch.tensor([4, 4])).shape))
 try:
     from mmswinv2 import SwinTransformerV2
 except ImportError as error:

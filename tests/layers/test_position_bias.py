@@ -7,12 +7,13 @@ import sys
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from weakref import WeakKeyDictionary
 
 import pytest
 import torch
 from torch import Tensor
 
-from mmswinv2.layers import LogCPB, cell_bias, log_coordinates
+from mmswinv2.layers import BiasVersions, LogCPB, cell_bias, log_coordinates
 
 from .. import reference
 
@@ -97,6 +98,14 @@ def test_cell_bias_is_the_bias_of_a_window_of_that_size(cpb: LogCPB, cell: tuple
 
 # The cache
 
+VERSIONS: WeakKeyDictionary[LogCPB, BiasVersions] = WeakKeyDictionary()
+
+
+def look(cpb: LogCPB, window: tuple[int, int], pretrained: Tensor) -> Tensor:
+    """The bias as a model of one block asks for it in a forward pass."""
+    versions = VERSIONS.setdefault(cpb, BiasVersions())
+    return cpb(window, pretrained, versions.version([cpb], pretrained))
+
 
 @pytest.fixture
 def evaluations(monkeypatch: pytest.MonkeyPatch) -> list[None]:
@@ -115,8 +124,8 @@ def evaluations(monkeypatch: pytest.MonkeyPatch) -> list[None]:
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_cached_bias_is_used_while_nothing_changes(cpb: LogCPB, evaluations: list, mode: Callable) -> None:
     with mode():
-        first = cpb((4, 4), window_tensor(8, 8))
-        second = cpb((4, 4), window_tensor(8, 8))
+        first = look(cpb, (4, 4), window_tensor(8, 8))
+        second = look(cpb, (4, 4), window_tensor(8, 8))
     assert len(evaluations) == 1
     assert torch.equal(first, second)
     torch.testing.assert_close(first, cpb.bias((4, 4), window_tensor(8, 8)), atol=0, rtol=0)
@@ -125,19 +134,19 @@ def test_cached_bias_is_used_while_nothing_changes(cpb: LogCPB, evaluations: lis
 def test_nothing_is_cached_while_gradients_are_on(cpb: LogCPB, evaluations: list) -> None:
     """A graph can be walked once; a bias kept from an earlier step would fail or belong to old weights."""
     for _ in range(2):
-        cpb((4, 4), window_tensor(8, 8)).sum().backward()
+        look(cpb, (4, 4), window_tensor(8, 8)).sum().backward()
     assert len(evaluations) == 2
     with torch.no_grad():
-        cpb((4, 4), window_tensor(8, 8))
+        look(cpb, (4, 4), window_tensor(8, 8))
     assert len(evaluations) == 3
 
 
 def test_training_frees_what_inference_has_cached(cpb: LogCPB) -> None:
     """The biases of a large model come to gigabytes, which a validation epoch may not leave behind."""
     with torch.no_grad():
-        cached = weakref.ref(cpb((4, 4), window_tensor(8, 8)))
+        cached = weakref.ref(look(cpb, (4, 4), window_tensor(8, 8)))
     assert cached() is not None
-    cpb((4, 4), window_tensor(8, 8))
+    look(cpb, (4, 4), window_tensor(8, 8))
     assert cached() is None
 
 
@@ -183,10 +192,10 @@ def assign_weights(cpb: LogCPB) -> None:
 def test_no_stale_bias_after_a_change_of_weights(cpb: LogCPB, change: Callable, mode: Callable) -> None:
     pretrained = window_tensor(8, 8)
     with mode():
-        stale = cpb((4, 4), pretrained)
+        stale = look(cpb, (4, 4), pretrained)
     change(cpb)
     with mode():
-        actual = cpb((4, 4), pretrained)
+        actual = look(cpb, (4, 4), pretrained)
     assert actual.dtype == torch.float32
     assert torch.equal(actual, cpb.bias((4, 4), pretrained))
     assert not torch.equal(actual, stale)
@@ -195,9 +204,9 @@ def test_no_stale_bias_after_a_change_of_weights(cpb: LogCPB, change: Callable, 
 @pytest.mark.parametrize("name", ["0.weight", "0.bias", "2.weight"])
 @torch.no_grad()
 def test_no_stale_bias_after_a_change_of_one_tensor(cpb: LogCPB, name: str) -> None:
-    stale = cpb((4, 4), window_tensor(8, 8))
+    stale = look(cpb, (4, 4), window_tensor(8, 8))
     cpb.get_parameter(name).data[-1].add_(1.0)
-    actual = cpb((4, 4), window_tensor(8, 8))
+    actual = look(cpb, (4, 4), window_tensor(8, 8))
     assert torch.equal(actual, cpb.bias((4, 4), window_tensor(8, 8)))
     assert not torch.equal(actual, stale)
 
@@ -206,25 +215,25 @@ def test_no_stale_bias_after_a_change_of_one_tensor(cpb: LogCPB, name: str) -> N
 def test_no_stale_bias_after_a_change_of_windows(cpb: LogCPB) -> None:
     """The buffer is written in place by ``load_state_dict``; the map's size decides the window."""
     pretrained = window_tensor(8, 8)
-    before = cpb((4, 4), pretrained)
+    before = look(cpb, (4, 4), pretrained)
     pretrained.copy_(window_tensor(12, 8))
-    after = cpb((4, 4), pretrained)
+    after = look(cpb, (4, 4), pretrained)
     assert not torch.equal(after, before)
     assert torch.equal(after, cpb.bias((4, 4), pretrained))
     for window in ((4, 3), (3, 4), (4, 4)):
-        assert torch.equal(cpb(window, pretrained), cpb.bias(window, pretrained))
+        assert torch.equal(look(cpb, window, pretrained), cpb.bias(window, pretrained))
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_a_copy_after_inference_trains_on_its_own(cpb: LogCPB, mode: Callable) -> None:
     """EMA and DDP copy models that have run; the copy may share neither cache nor weights with the first."""
     with mode():
-        before = cpb((4, 4), window_tensor(8, 8))
+        before = look(cpb, (4, 4), window_tensor(8, 8))
     twin = copy.deepcopy(cpb)
     step_of_the_optimizer(twin)
     with mode():
-        assert torch.equal(cpb((4, 4), window_tensor(8, 8)), before)
-        assert not torch.equal(twin((4, 4), window_tensor(8, 8)), before)
+        assert torch.equal(look(cpb, (4, 4), window_tensor(8, 8)), before)
+        assert not torch.equal(look(twin, (4, 4), window_tensor(8, 8)), before)
 
 
 def test_threads_that_share_a_network_get_their_own_bias(cpb: LogCPB) -> None:
@@ -239,12 +248,12 @@ def test_threads_that_share_a_network_get_their_own_bias(cpb: LogCPB) -> None:
         with torch.no_grad():
             for step in range(first, first + 600):
                 index = step % len(windows)
-                if not torch.equal(cpb(windows[index], pretrained), expected[index]):
+                if not torch.equal(look(cpb, windows[index], pretrained), expected[index]):
                     wrong.append(step)
 
     def train() -> None:
         for _ in range(200):
-            if not torch.equal(cpb(windows[0], pretrained), expected[0]):
+            if not torch.equal(look(cpb, windows[0], pretrained), expected[0]):
                 wrong.append(-1)
 
     interval = sys.getswitchinterval()

@@ -1,5 +1,6 @@
 """Windows cut to the map are the padded, rolled and masked windows of the official release."""
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -8,9 +9,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mmswinv2.layers import axis_runs, map_windows
+from mmswinv2.layers import WindowGrid, axis_runs, reorder
 
 from .. import reference
+from .maps import Pair, grid_of
+
+
+def map_windows(x: Tensor, window: Pair, shift: Pair, function: Callable[[Tensor, Pair], Tensor]) -> Tensor:
+    """Applies ``function`` to the windows (n, h * w, C) of each shape of maps (B, H, W, C), and puts all back."""
+    grid = grid_of(x, window, shift)
+    tokens, parts, start = reorder(x.flatten(0, 2), None, grid), [], 0
+    for number, shape in grid.cells:
+        stop = start + number * shape[0] * shape[1]
+        parts.append(function(tokens[start:stop].unflatten(0, (number, -1)), shape).flatten(0, 1))
+        start = stop
+    assert start == len(tokens)
+    return reorder(torch.cat(parts), grid, None).view(*x.shape[:3], -1)
 
 
 @st.composite
@@ -83,3 +97,48 @@ def test_a_map_is_cut_into_at_most_nine_groups(size: int) -> None:
     map_windows(torch.zeros(1, size, size, 1), (4, 4), (2, 2), note)
     assert len(groups) <= 9
     assert sum(groups) == size * size  # no token twice, none of padding
+
+
+def test_the_picture_in_the_docstring() -> None:
+    """A map of 4 x 5 tokens at window 2 and shift 1."""
+    grid = WindowGrid(1, (4, 5), (2, 2), (1, 1))
+    expected = [0, 1, 2, 3, 4, 5, 10, 6, 7, 11, 12, 8, 9, 13, 14, 15, 16, 17, 18, 19]
+    assert grid.order(torch.device("cpu")).tolist() == expected
+    assert grid.cells == [(1, (1, 1)), (2, (1, 2)), (1, (2, 1)), (2, (2, 2)), (1, (1, 1)), (2, (1, 2))]
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(axes(), axes(), st.integers(1, 3))
+def test_reordering_step_by_step_is_reordering_at_once(
+    rows: tuple[int, int, int], columns: tuple[int, int, int], batch: int
+) -> None:
+    """Raster, one grid, another, raster: the tokens are back, and gradients take the same way."""
+    size, window, shift = zip(rows, columns, strict=True)
+    plain, shifted = WindowGrid(batch, size, window, (0, 0)), WindowGrid(batch, size, window, shift)
+    x = torch.randn(batch * size[0] * size[1], 2, requires_grad=True)
+    there = reorder(reorder(x, None, plain), plain, shifted)
+    assert torch.equal(there, reorder(x, None, shifted))
+    assert torch.equal(reorder(there, shifted, None), x)
+    weights = torch.randn_like(x)
+    (gradient,) = torch.autograd.grad((there * weights).sum(), x)
+    assert torch.equal(reorder(gradient, None, shifted), weights)
+
+
+def test_an_index_made_in_inference_mode_serves_a_training() -> None:
+    grid = WindowGrid(1, (5, 7), (3, 3), (1, 1))
+    with torch.inference_mode():
+        reorder(torch.randn(35, 2), None, grid)
+    x = torch.randn(35, 2, requires_grad=True)
+    reorder(x, None, grid).sum().backward()
+    assert torch.equal(x.grad, torch.ones_like(x))
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(axes(), axes(), st.integers(1, 3))
+def test_slices_are_the_index(rows: tuple[int, int, int], columns: tuple[int, int, int], batch: int) -> None:
+    """What a compiler gets in the place of the gather."""
+    size, window, shift = zip(rows, columns, strict=True)
+    grid = WindowGrid(batch, size, window, shift)
+    x = torch.randn(batch * size[0] * size[1], 2)
+    assert torch.equal(grid.cut(x), reorder(x, None, grid))
+    assert torch.equal(grid.join(grid.cut(x)), x)
