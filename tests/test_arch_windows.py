@@ -55,9 +55,9 @@ def test_per_stage_entries_keep_their_order(entries: list[int | tuple[int, int]]
 
 
 def test_windows_come_through_the_registry() -> None:
-    """A ConfigDict turns tuples into lists at times; the blocks get what was written."""
+    """A ConfigDict turns tuples into lists at times; the stages get what was written."""
     model = MODELS.build(dict(type="mmswinv2.SwinTransformerV2", **TWO_STAGES, window_size=((4, 6), 3)))
-    assert [stage.blocks[0].attn.window_size for stage in model.layers] == [(4, 6), (3, 3)]
+    assert [stage.window_size for stage in model.layers] == [(4, 6), (3, 3)]
     assert [tuple(y.shape) for y in model(torch.rand(1, 3, 20, 28))] == [(1, 8, 5, 7), (1, 16, 3, 4)]
 
 
