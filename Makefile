@@ -3,7 +3,7 @@
 # make demo-pretrain  SimMIM, then classification and Mask R-CNN from its weights and from scratch
 # make test    proves the backbone right and runs the recipes on a handful of real images
 # make test-full  also what takes longer
-# make test-upstream  runs the tests beside upstream's packages, in a set-up of its own (10 to 20 minutes)
+# make test-upstream  runs the tests beside upstream's packages, in a set-up of its own
 # make lint    style and types
 #
 # Each step of the set-up leaves a stamp that bears the version it installed, so an interrupted

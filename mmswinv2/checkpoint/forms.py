@@ -30,7 +30,7 @@ class Form:
         renames: Pairs (theirs, ours) of parts of names, replaced in this order.
         aliases: Pairs (theirs, ours) that only reading knows: names of older releases.
         final_norm: Name of the single norm after the last stage, the last of this project's.
-        single_norm: Whether every file has that norm; else norms of any levels, or none, are whole too.
+        single_norm: Whether every file has that norm. If not, a file may have the norms of any levels, or none.
         merging_begins_stage: Whether a patch merging bears the number of the stage after it.
     """
 

@@ -49,7 +49,7 @@ def match_state(
         state: The checkpoint's tensors.
         model: The model's ``state_dict()``.
         allow_partial: Whether other tensors than output norms may be missing.
-        final_norm: Whether the norm after the last stage may not: every file of most forms has it.
+        final_norm: Whether the norm after the last stage must be there. Most forms always have it.
 
     Raises:
         CheckpointError: Tensors are missing, mis-shaped, of another type, not finite, or belong to no such model.

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-CACHED_ORDERS = 128  # of 800 x 1344 px, a stage of SwinV2-T keeps three of them, 1 MB each at the first stage
+CACHED_ORDERS = 128  # of 800 x 1344 px, a stage keeps three or four, of 1 MB an image at the first one
 
 
 class Runs(NamedTuple):
@@ -197,15 +197,15 @@ class _Gather(torch.autograd.Function):
 
 def _indices(before: WindowGrid | None, after: WindowGrid | None, device: torch.device) -> tuple[Tensor, Tensor]:
     """Where each token of ``after`` stands in ``before``, and the reverse."""
-    if before is None and after is not None:
+    if before is None:
+        assert after is not None  # from raster order to raster order there is nothing to do
         index = after.order(device)
         return index, _inverse(index)
-    assert before is not None
-    inverse, index = before.order(device), _inverse(before.order(device))
-    if after is not None:
-        index = index[after.order(device)]
-        inverse = _inverse(index)
-    return index, inverse
+    order = before.order(device)
+    if after is None:
+        return _inverse(order), order
+    index = _inverse(order)[after.order(device)]
+    return index, _inverse(index)
 
 
 def _inverse(permutation: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 import io
 import random
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -33,11 +34,9 @@ def test_no_flipped_bit_changes_a_value(tmp_path: Path) -> None:
             assert_whole(read_checkpoint(str(path)).content)
         except CheckpointError:
             refused += 1
-            try:
+            with suppress(Exception):  # where torch finds the damage as well, it raises anything
                 found = torch.load(path, weights_only=True)
                 changed_in_torch += any(not torch.equal(found[name], WEIGHTS[name]) for name in WEIGHTS)
-            except Exception:
-                pass  # torch finds this one as well
     assert refused > 60
     assert changed_in_torch > 40  # else the test proves nothing
 
