@@ -188,6 +188,35 @@ FOREIGN_KEYWORDS = {
 }
 
 
+def recomputed_blocks(with_cp: bool | int | Sequence[int], depths: Sequence[int]) -> list[int]:
+    """Returns of how many blocks of each stage the backward pass computes the activations anew.
+
+    Args:
+        with_cp: True: all blocks. False: none. A count: the first so many of each stage, of a shorter stage all.
+            A count per stage.
+        depths: Blocks of each stage.
+
+    Raises:
+        ConfigError: ``with_cp`` has another value.
+    """
+    if isinstance(with_cp, bool):
+        return list(depths) if with_cp else [0] * len(depths)
+    if isinstance(with_cp, int):
+        if not 0 <= with_cp <= max(depths):
+            raise ConfigError(f"with_cp={with_cp}: a count of blocks is from 0 to {max(depths)}, the deepest stage's")
+        return [min(with_cp, depth) for depth in depths]
+    if not isinstance(with_cp, list | tuple) or any(type(count) is not int for count in with_cp):
+        raise ConfigError(f"with_cp must be a bool, a count of blocks, or a count per stage, got {with_cp!r}")
+    if len(with_cp) != len(depths):
+        raise ConfigError(f"with_cp={with_cp!r} has {len(with_cp)} counts for {len(depths)} stages")
+    for stage, (count, depth) in enumerate(zip(with_cp, depths, strict=True)):
+        if not 0 <= count <= depth:
+            raise ConfigError(
+                f"with_cp={with_cp!r}: stage {stage} has {depth} blocks, so its count is from 0 to {depth}"
+            )
+    return list(with_cp)
+
+
 def reject_keywords(unknown: Iterable[str], known: Collection[str]) -> None:
     """Raises for keywords that the backbone does not have.
 

@@ -1,8 +1,9 @@
 """Patches of the image, and their merging between stages."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from .windows import Pair
 
 
 class PatchEmbed(nn.Module):
@@ -22,9 +23,15 @@ class PatchEmbed(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Maps (B, in_channels, H, W) to (B, ceil(H / patch_size), ceil(W / patch_size), C)."""
-        height, width = image.shape[-2:]
-        image = F.pad(image, (0, -width % self.patch_size, 0, -height % self.patch_size))
-        return self.norm(self.proj(image).permute(0, 2, 3, 1))
+        batch, channels, height, width = image.shape
+        side = self.patch_size
+        rows, columns = (height + side - 1) // side, (width + side - 1) // side
+        image = F.pad(image, (0, columns * side - width, 0, rows * side - height))
+        patches = image.view(batch, channels, rows, side, columns, side).permute(0, 2, 4, 1, 3, 5)
+        patches = patches.reshape(batch * rows * columns, channels * side * side)
+        # Patches do not overlap, so the convolution is a linear layer.
+        tokens = self.norm(F.linear(patches, self.proj.weight.flatten(1), self.proj.bias))
+        return tokens.view(batch, rows, columns, tokens.size(1))
 
 
 class PatchMerging(nn.Module):
@@ -39,9 +46,21 @@ class PatchMerging(nn.Module):
         self.reduction = nn.Linear(4 * embed_dims, 2 * embed_dims, bias=False)
         self.norm = nn.LayerNorm(2 * embed_dims)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps (B, H, W, C) to (B, ceil(H / 2), ceil(W / 2), 2C); an odd side gets a row of zeros."""
-        x = F.pad(x, (0, 0, 0, x.size(2) % 2, 0, x.size(1) % 2))
+    def forward(self, x: Tensor, batch: int, size: Pair) -> tuple[Tensor, Pair]:
+        """Merges all maps of a batch; an odd side gets a row of zeros.
+
+        Args:
+            x: Tokens (B * H * W, C) in raster order.
+            batch, size: B and (H, W).
+
+        Returns:
+            Tokens (B * ceil(H / 2) * ceil(W / 2), 2C) in raster order, and the size of their map.
+        """
+        height, width = size
+        rows, columns = (height + 1) // 2, (width + 1) // 2
+        x = x.view(batch, height, width, x.size(1))
+        x = F.pad(x, (0, 0, 0, 2 * columns - width, 0, 2 * rows - height))
         # Order of the released weights: down the first column of the 2 x 2, then down the second.
-        neighbours = [x[:, 0::2, 0::2], x[:, 1::2, 0::2], x[:, 0::2, 1::2], x[:, 1::2, 1::2]]
-        return self.norm(self.reduction(torch.cat(neighbours, dim=-1)))
+        neighbours = x.view(batch, rows, 2, columns, 2, x.size(3)).permute(0, 1, 3, 4, 2, 5)
+        neighbours = neighbours.reshape(batch * rows * columns, 4 * x.size(3))
+        return self.norm(self.reduction(neighbours)), (rows, columns)

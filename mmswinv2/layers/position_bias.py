@@ -141,7 +141,8 @@ class LogCPB(nn.Sequential):
             Bias in (0, 16), float32, of shape (heads, h * w, h * w).
         """
         if version is None:
-            self._cache = None
+            if self._cache is not None:
+                self._cache = None
             return self.bias(window, pretrained_window)
         cached = self._cache  # read once, because another thread may replace it meanwhile
         if cached is not None and cached.window == window and cached.version is version:

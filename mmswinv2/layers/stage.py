@@ -8,7 +8,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .block import SwinV2Block
 from .patches import PatchMerging
-from .windows import WindowGrid, map_size, reorder
+from .windows import Pair, WindowGrid, reorder
 
 
 class SwinV2Stage(nn.Module):
@@ -24,7 +24,7 @@ class SwinV2Stage(nn.Module):
         drop_rate: Dropout on the outputs of attention and MLP.
         attn_drop_rate: Dropout on attention weights.
         downsample: Whether a :class:`PatchMerging` to the next stage belongs to this one.
-        with_cp: Whether the backward pass computes the activations of blocks anew, to save memory.
+        recomputed_blocks: The first so many blocks keep no activations; the backward pass computes them anew.
     """
 
     def __init__(
@@ -32,16 +32,16 @@ class SwinV2Stage(nn.Module):
         embed_dims: int,
         depth: int,
         num_heads: int,
-        window_size: tuple[int, int],
+        window_size: Pair,
         drop_path_rates: Sequence[float],
         extra_norm_period: int | None = None,
         drop_rate: float = 0.0,
         attn_drop_rate: float = 0.0,
         downsample: bool = True,
-        with_cp: bool = False,
+        recomputed_blocks: int = 0,
     ) -> None:
         super().__init__()
-        self.with_cp = with_cp
+        self.recomputed_blocks = recomputed_blocks
         self.window_size = window_size
         self.blocks = nn.ModuleList(
             SwinV2Block(
@@ -56,25 +56,26 @@ class SwinV2Stage(nn.Module):
         )
         self.downsample = PatchMerging(embed_dims) if downsample else None
 
-    def forward(self, x: Tensor, pretrained_window: Tensor, bias_version: object | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, batch: int, size: Pair, pretrained_window: Tensor, bias_version: object | None = None
+    ) -> Tensor:
         """Applies the blocks but not the merging, because heads take the features before it.
 
         Args:
-            x: Map (B, H, W, C).
+            x: Tokens (B * H * W, C) in raster order.
+            batch, size: B and (H, W).
             pretrained_window: As in :class:`WindowAttention`.
             bias_version: As in :class:`LogCPB`.
 
         Returns:
-            Map (B, H, W, C).
+            Tokens (B * H * W, C) in raster order.
         """
-        batch, channels = x.size(0), x.size(3)
-        size, half = map_size(x), (self.window_size[0] // 2, self.window_size[1] // 2)
-        x, before = x.reshape(-1, channels), None  # (T, C), at first in raster order
+        half, before = (self.window_size[0] // 2, self.window_size[1] // 2), None
         for index, block in enumerate(self.blocks):
             grid = WindowGrid(batch, size, self.window_size, half if index % 2 else (0, 0))
             x, before = reorder(x, before, grid), grid
-            if self.with_cp and torch.is_grad_enabled():
+            if index < self.recomputed_blocks and torch.is_grad_enabled():
                 x = checkpoint(block, x, grid, pretrained_window, use_reentrant=False)
             else:
                 x = block(x, grid, pretrained_window, bias_version)
-        return reorder(x, before, None).view(batch, *size, channels)
+        return reorder(x, before, None)

@@ -21,13 +21,18 @@ From block to block the order changes with the shift: one gather of all tokens, 
 on sizes alone.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.fx.experimental.symbolic_shapes import statically_known_true
 
 CACHED_ORDERS = 128  # of 800 x 1344 px, a stage keeps three or four, of 1 MB an image at the first one
+
+
+Pair = tuple[int, int]  # of rows and columns
 
 
 class Runs(NamedTuple):
@@ -66,9 +71,24 @@ class WindowGrid(NamedTuple):
     shift: tuple[int, int]
 
     @property
-    def fitted_window(self) -> tuple[int, int]:
-        """The window of the largest cell: no longer than the map."""
-        return min(self.window[0], self.size[0]), min(self.window[1], self.size[1])
+    def numbers(self) -> list[int]:
+        """The grid as an operator of torch takes it; :meth:`of` makes it anew."""
+        return [self.batch, *self.size, *self.window, *self.shift]
+
+    @classmethod
+    def of(cls, numbers: Sequence[int]) -> "WindowGrid":
+        """The grid of these :attr:`numbers`."""
+        batch, *pairs = numbers
+        return cls(batch, (pairs[0], pairs[1]), (pairs[2], pairs[3]), (pairs[4], pairs[5]))
+
+    @property
+    def fitted_window(self) -> Pair:
+        """The window of the largest cell: no longer than the map, where a compiler knows the size of that."""
+        height, width = (
+            side if statically_known_true(side < window) else window
+            for side, window in zip(self.size, self.window, strict=True)
+        )
+        return height, width
 
     @property
     def cells(self) -> list[Cells]:
@@ -81,32 +101,13 @@ class WindowGrid(NamedTuple):
     def order(self, device: torch.device) -> Tensor:
         """Place in raster order, b * H * W + y * W + x, of each token in window order; (B * H * W,)."""
         height, width = self.size
-        return self.cut(torch.arange(self.batch * height * width, device=device).unsqueeze(1)).squeeze(1)
-
-    def cut(self, x: Tensor) -> Tensor:
-        """Brings tokens (B * H * W, C) from raster order to window order, slice by slice."""
-        maps = x.view(self.batch, *self.size, -1)
+        places = torch.arange(self.batch * height * width, device=device).view(self.batch, height, width)
         parts = []
         for rows, columns in self._groups():
-            part = maps[:, rows.span, columns.span]
-            part = part.reshape(self.batch, rows.number, rows.length, columns.number, columns.length, -1)
-            parts.append(part.transpose(2, 3).reshape(-1, x.size(1)))
+            part = places[:, rows.span, columns.span]
+            part = part.reshape(self.batch, rows.number, rows.length, columns.number, columns.length)
+            parts.append(part.transpose(2, 3).flatten())
         return torch.cat(parts)
-
-    def join(self, x: Tensor) -> Tensor:
-        """Brings tokens (B * H * W, C) from window order back to raster order, the reverse of :meth:`cut`."""
-        bands, start = [], 0
-        all_columns = axis_runs(self.size[1], self.window[1], self.shift[1])
-        for rows in axis_runs(self.size[0], self.window[0], self.shift[0]):
-            band = []
-            for columns in all_columns:
-                stop = start + self.batch * rows.number * rows.length * columns.number * columns.length
-                part = x[start:stop].view(self.batch, rows.number, columns.number, rows.length, columns.length, -1)
-                part = part.transpose(2, 3).reshape(self.batch, rows.number * rows.length, -1, x.size(1))
-                band.append(part)
-                start = stop
-            bands.append(torch.cat(band, dim=2))
-        return torch.cat(bands, dim=1).reshape(-1, x.size(1))
 
     def _groups(self) -> list[tuple[Runs, Runs]]:
         rows, columns = map(axis_runs, self.size, self.window, self.shift)
@@ -135,21 +136,29 @@ def axis_runs(size: int, window: int, shift: int) -> list[Runs]:
 def map_size(x: Tensor) -> tuple[int, int]:
     """Returns the height and width of a map (B, H, W, C).
 
-    While :func:`torch.jit.trace` records, sizes are tensors, and this makes them numbers. How a map is cut depends on
-    its size, so a trace holds for one size. Under ``torch.compile`` they may be symbolic and stay so.
+    While :func:`torch.jit.trace` records, sizes are tensors, and this makes them numbers. So a trace holds for one
+    size. Under ``torch.compile`` and ``torch.export`` they may be symbolic and stay so.
     """
     _, height, width, _ = x.shape
     return (int(height), int(width)) if _is_tracing() else (height, width)
 
 
-def is_recording() -> bool:
-    """Whether ``torch.compile``, ``torch.export`` or ``torch.jit.trace`` record: plain operations serve them best."""
-    return torch.compiler.is_compiling() or _is_tracing()
+def is_exporting() -> bool:
+    """Whether ``torch.export`` or ``torch.jit.trace`` record: what they write knows torch's own operations alone.
+
+    Tokens stay in raster order then, and attention cuts windows by padding; see :mod:`.padding`.
+    """
+    return _is_tracing() or torch.compiler.is_exporting()
 
 
 def _is_tracing() -> bool:
     tracing: bool = torch.jit.is_tracing()  # type: ignore[no-untyped-call] # torch has no types for it
     return tracing
+
+
+def runs_at_once(x: Tensor) -> bool:
+    """Whether nobody records what is done with ``x``: no gradient, no compiler, no tensor that only stands for data."""
+    return type(x) is Tensor and not torch.is_grad_enabled() and not torch.compiler.is_compiling()
 
 
 def reorder(x: Tensor, before: WindowGrid | None, after: WindowGrid | None) -> Tensor:
@@ -161,71 +170,61 @@ def reorder(x: Tensor, before: WindowGrid | None, after: WindowGrid | None) -> T
         after: The grid whose order they get; None: raster order.
 
     Returns:
-        Tokens (T, C); ``x`` itself where the two orders are the same.
+        Tokens (T, C); ``x`` itself where the two orders are the same, and where a model is exported.
     """
-    if before == after:
+    if before == after or is_exporting():
         return x
-    if is_recording():  # a compiler makes of slices what an index would only hide from it
-        raster = x if before is None else before.join(x)
-        return raster if after is None else after.cut(raster)
-    # Tensors that only stand for data, as in a fake tensor mode, cannot be kept for later.
-    index, inverse = (_cached_indices if type(x) is Tensor else _indices)(before, after, x.device)
-    gathered: Tensor = _Gather.apply(x, index, inverse)  # type: ignore[no-untyped-call] # torch has no types for it
-    return gathered
+    if runs_at_once(x):
+        return x.index_select(0, _cached_index(before, after, x.device))
+    reordered: Tensor = _reorder(x, before.numbers if before else [], after.numbers if after else [])
+    return reordered
+
+
+# An operator of our own is one node of a compiled graph. It is given sizes as numbers when it runs, so a graph with
+# symbolic sizes holds for all of them, without a branch for each way in which windows divide a map.
+@torch.library.custom_op("mmswinv2::reorder", mutates_args=(), tags=torch.Tag.flexible_layout)
+def _reorder(x: Tensor, before: Sequence[int], after: Sequence[int]) -> Tensor:
+    grids = (WindowGrid.of(numbers) if numbers else None for numbers in (before, after))
+    return x.index_select(0, _cached_index(*grids, x.device))
+
+
+@_reorder.register_fake
+def _(x: Tensor, before: Sequence[int], after: Sequence[int]) -> Tensor:
+    return torch.empty_like(x, memory_format=torch.contiguous_format)
+
+
+def _keep_orders(ctx: Any, inputs: tuple[Tensor, Sequence[int], Sequence[int]], output: Tensor) -> None:
+    _, ctx.before, ctx.after = inputs
+
+
+def _reorder_backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+    return _reorder(gradient, ctx.after, ctx.before), None, None  # the way back
+
+
+_reorder.register_autograd(_reorder_backward, setup_context=_keep_orders)
 
 
 def samples(x: Tensor, grid: WindowGrid) -> Tensor:
     """Returns for each token (T, C) in the order of ``grid`` which map of the batch it is of, (T,)."""
-    find = _samples if is_recording() or type(x) is not Tensor else _cached_samples
-    return find(grid, x.device)
+    raster = torch.arange(len(x), device=x.device) // (grid.size[0] * grid.size[1])
+    return reorder(raster.unsqueeze(1), None, grid).squeeze(1)
 
 
-class _Gather(torch.autograd.Function):
-    """``x[index]`` for an index that is a permutation: its gradient is a gather too, by the inverse."""
+@lru_cache(CACHED_ORDERS)
+def _cached_index(before: WindowGrid | None, after: WindowGrid | None, device: torch.device) -> Tensor:
+    """Where each token of ``after`` stands in ``before``, (T,). All blocks of a size and all images share it.
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, index: Tensor, inverse: Tensor) -> Tensor:
-        ctx.save_for_backward(index, inverse)
-        return x.index_select(0, index)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        index, inverse = ctx.saved_tensors
-        gathered: Tensor = _Gather.apply(gradients[0], inverse, index)  # type: ignore[no-untyped-call]
-        return gathered, None, None
-
-
-def _indices(before: WindowGrid | None, after: WindowGrid | None, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Where each token of ``after`` stands in ``before``, and the reverse."""
-    if before is None:
-        assert after is not None  # from raster order to raster order there is nothing to do
-        index = after.order(device)
-        return index, _inverse(index)
-    order = before.order(device)
-    if after is None:
-        return _inverse(order), order
-    index = _inverse(order)[after.order(device)]
-    return index, _inverse(index)
+    It is safe under threads, as lru_cache is.
+    """
+    with torch.inference_mode(False):  # a tensor made in inference mode could not be used in a training later
+        if before is None:
+            assert after is not None  # from raster order to raster order there is nothing to do
+            return after.order(device)
+        inverse = _inverse(before.order(device))
+        return inverse if after is None else inverse[after.order(device)]
 
 
 def _inverse(permutation: Tensor) -> Tensor:
     inverse = torch.empty_like(permutation)
     inverse[permutation] = torch.arange(len(permutation), device=permutation.device)
     return inverse
-
-
-@lru_cache(CACHED_ORDERS)
-def _cached_indices(before: WindowGrid | None, after: WindowGrid | None, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The same, kept: all blocks of a size and all images share it. Safe under threads, as lru_cache is."""
-    with torch.inference_mode(False):  # a tensor made in inference mode could not be saved for a backward pass later
-        return _indices(before, after, device)
-
-
-def _samples(grid: WindowGrid, device: torch.device) -> Tensor:
-    return grid.order(device) // (grid.size[0] * grid.size[1])
-
-
-@lru_cache(CACHED_ORDERS)
-def _cached_samples(grid: WindowGrid, device: torch.device) -> Tensor:
-    with torch.inference_mode(False):
-        return _samples(grid, device)

@@ -8,13 +8,22 @@ import torch
 from mmengine.model import BaseAveragedModel, BaseModule, BaseTTAModel, is_model_wrapper
 from torch import Tensor, nn
 
-from ..arch import WindowSize, check_rate, is_positive_int, parse_arch, per_stage_windows, reject_keywords
+from ..arch import (
+    WindowSize,
+    check_rate,
+    is_positive_int,
+    parse_arch,
+    per_stage_windows,
+    recomputed_blocks,
+    reject_keywords,
+)
 from ..checkpoint.windows import windows_in_buffer
 from ..errors import ConfigError
 from ..layers.block import SwinV2Block
 from ..layers.patches import PatchEmbed
 from ..layers.position_bias import BiasVersions, LogCPB
 from ..layers.stage import SwinV2Stage
+from ..layers.windows import map_size
 from ..registry import MODELS
 
 
@@ -42,7 +51,8 @@ class SwinTransformerV2(BaseModule):
         attn_drop_rate: Dropout on attention weights, in [0, 1).
         drop_path_rate: Stochastic depth of the last block, rising linearly from 0, in [0, 1).
         frozen_stages: What is not trained. -1: nothing; 0: the patch embedding; n: the first n stages as well.
-        with_cp: Activation checkpointing of every block: less memory, more time.
+        with_cp: Activation checkpointing, less memory for more time. True: of every block. A count: of the first so
+            many blocks of each stage. A count per stage: the same for each.
         init_cfg: MMEngine's. ``dict(type='Pretrained', checkpoint=...)`` takes every public form of SwinV2
             weights, as path, URL or ``hf-hub:OWNER/NAME``; see :func:`mmswinv2.checkpoint.load_pretrained`.
 
@@ -65,7 +75,7 @@ class SwinTransformerV2(BaseModule):
         attn_drop_rate: float = 0.0,
         drop_path_rate: float = 0.2,
         frozen_stages: int = -1,
-        with_cp: bool = False,
+        with_cp: bool | int | Sequence[int] = False,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
         **unknown: object,
     ) -> None:
@@ -90,6 +100,7 @@ class SwinTransformerV2(BaseModule):
         self.window_sizes = per_stage_windows("window_size", window_size, num_stages)
         self.out_indices = _check_out_indices(out_indices, num_stages)
         self.frozen_stages = frozen_stages
+        self.recomputed_blocks = recomputed_blocks(with_cp, self.arch.depths)
         self.pretrained_windows_are_explicit = pretrained_window_sizes is not None
         pretrained = window_size if pretrained_window_sizes is None else pretrained_window_sizes
         windows = per_stage_windows("pretrained_window_sizes", pretrained, num_stages)
@@ -110,7 +121,7 @@ class SwinTransformerV2(BaseModule):
                 drop_rate=drop_rate,
                 attn_drop_rate=attn_drop_rate,
                 downsample=stage < num_stages - 1,
-                with_cp=with_cp,
+                recomputed_blocks=self.recomputed_blocks[stage],
             )
             for stage in range(num_stages)
         )
@@ -157,19 +168,20 @@ class SwinTransformerV2(BaseModule):
 
     def forward_stages(self, x: Tensor) -> tuple[Tensor, ...]:
         """Computes from tokens (B, H, W, C) what :meth:`forward` returns."""
-        x = self.pos_drop(x)
+        batch, size = x.size(0), map_size(x)
+        x = self.pos_drop(x).flatten(0, 2)  # (B * H * W, C), in raster order between stages
         used = self.layers[: self.out_indices[-1] + 1]
         networks = [module for stage in used for module in stage.modules() if isinstance(module, LogCPB)]
         bias_version = self._bias_versions.version(networks, self.pretrained_window_sizes)
         outputs = []
         for index, stage in enumerate(used):
-            x = stage(x, self.pretrained_window_sizes[index], bias_version)
+            x = stage(x, batch, size, self.pretrained_window_sizes[index], bias_version)
             if index in self.out_indices:
                 norm: nn.Module = getattr(self, f"norm{index}")
-                outputs.append(norm(x).permute(0, 3, 1, 2).contiguous())
+                outputs.append(norm(x).view(batch, *size, x.size(1)).permute(0, 3, 1, 2).contiguous())
             if index < self.out_indices[-1]:
                 assert stage.downsample is not None  # the last stage alone has none, and no output follows it
-                x = stage.downsample(x)
+                x, size = stage.downsample(x, batch, size)
         return tuple(outputs)
 
     def get_layer_depth(self, param_name: str, prefix: str = "") -> tuple[int, int]:

@@ -26,7 +26,8 @@ def test_merging_takes_neighbours_in_the_official_order(size: tuple[int, int]) -
     height, width = size
     merging = reference.randomize_(PatchMerging(4))
     x = torch.randn(2, height, width, 4)
-    out = merging(x)
+    tokens, smaller = merging(x.flatten(0, 2), 2, size)
+    out = tokens.view(2, *smaller, 8)
     assert out.shape == (2, -(-height // 2), -(-width // 2), 8)
     for row in range(out.size(1)):
         for column in range(out.size(2)):
@@ -37,3 +38,15 @@ def test_merging_takes_neighbours_in_the_official_order(size: tuple[int, int]) -
             ]
             expected = merging.norm(merging.reduction(torch.cat(neighbours, -1)))
             torch.testing.assert_close(out[:, row, column], expected, atol=1e-6, rtol=1e-5)
+
+
+def test_the_patch_embedding_is_the_convolution_that_its_weights_are_named_after() -> None:
+    """Also in the gradients of weight and bias."""
+    embed, image = reference.randomize_(PatchEmbed(3, 8, patch_size=4)), torch.randn(2, 3, 12, 20)
+    expected = embed.norm(embed.proj(image).permute(0, 2, 3, 1))
+    torch.testing.assert_close(embed(image), expected, atol=1e-5, rtol=0)
+    weights, leaves = torch.randn_like(expected), list(embed.parameters())
+    for one, other in zip(
+        *(torch.autograd.grad((x * weights).sum(), leaves) for x in (embed(image), expected)), strict=True
+    ):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-5)

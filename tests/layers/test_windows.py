@@ -133,12 +133,11 @@ def test_an_index_made_in_inference_mode_serves_a_training() -> None:
     assert torch.equal(x.grad, torch.ones_like(x))
 
 
-@settings(deadline=None, derandomize=True, max_examples=60)
-@given(axes(), axes(), st.integers(1, 3))
-def test_slices_are_the_index(rows: tuple[int, int, int], columns: tuple[int, int, int], batch: int) -> None:
-    """What a compiler gets in the place of the gather."""
-    size, window, shift = zip(rows, columns, strict=True)
-    grid = WindowGrid(batch, size, window, shift)
-    x = torch.randn(batch * size[0] * size[1], 2)
-    assert torch.equal(grid.cut(x), reorder(x, None, grid))
-    assert torch.equal(grid.join(grid.cut(x)), x)
+def test_operators_are_what_torch_asks_of_them() -> None:
+    """Their schema, what they say of shapes, and their gradients, also with symbolic sizes."""
+    grid, other = WindowGrid(2, (5, 7), (3, 4), (1, 2)), WindowGrid(2, (5, 7), (3, 4), (0, 0))
+    x = torch.randn(70, 6, requires_grad=True)
+    torch.library.opcheck(torch.ops.mmswinv2.reorder.default, (x, grid.numbers, other.numbers))
+    qkv, scale, bias = torch.randn(70, 3, 2, 4), torch.rand(2), torch.randn(2, 12, 12)
+    leaves = [leaf.requires_grad_() for leaf in (qkv, scale, bias)]
+    torch.library.opcheck(torch.ops.mmswinv2.attend.default, (*leaves, grid.numbers, grid.fitted_window))

@@ -40,13 +40,3 @@ def test_values_are_looked_at_once_a_forward_pass_and_never_in_training(
         monkeypatch.setattr(torch, "equal", counted)
         model(image)
     assert len(calls) == looks
-
-
-@pytest.mark.full
-def test_a_compiled_backbone_is_one_graph_and_the_same() -> None:
-    """Without a break, in evaluation, at a size that no window divides."""
-    arch = dict(embed_dims=16, depths=(2,), num_heads=(1,))
-    model, image = make(arch=arch, out_indices=(0,)).eval(), torch.randn(2, 3, 75, 66)
-    with torch.no_grad():
-        compiled = torch.compile(model, fullgraph=True)(image)
-        torch.testing.assert_close(compiled, model(image), atol=1e-5, rtol=0)

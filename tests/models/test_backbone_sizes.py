@@ -86,8 +86,8 @@ def test_initial_values_are_the_official_ones() -> None:
     weights = torch.cat([module.weight.flatten() for module in model.modules() if isinstance(module, nn.Linear)])
     assert weights.std().item() == pytest.approx(0.02, rel=0.02)
     assert weights.mean().abs() < 1e-3
-    x = torch.randn(1, 9, 7, 16)
-    assert torch.equal(model.layers[0](x, model.pretrained_window_sizes[0]), x)
+    x = torch.randn(63, 16)
+    assert torch.equal(model.layers[0](x, 1, (9, 7), model.pretrained_window_sizes[0]), x)
 
 
 def test_stochastic_depth_rises_linearly_over_all_blocks() -> None:

@@ -1,0 +1,205 @@
+"""Attention that keeps no logits: torch's fused kernel forwards, and a backward pass that computes them anew.
+
+torch's own kernel keeps all logits as soon as the bias learns, so memory would grow with the area of a window.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .position_bias import cell_bias
+from .windows import Pair, WindowGrid, runs_at_once
+
+MAX_SDPA_BATCH = 65535  # CUDA kernels put the batch on a grid axis, which has this many places
+MIN_NORM = 1e-12  # as in torch.nn.functional.normalize
+CHUNK = 2**18  # logits that a backward pass holds at a time on a CPU: 1 MB, which a core's cache takes
+DEVICE_CHUNK = 2**25  # the same on a GPU, which wants much to do at a time: 128 MB, not measured yet
+
+
+def attend(qkv: Tensor, scale: Tensor, bias: Tensor, grid: WindowGrid) -> Tensor:
+    """softmax(cos(q, k) * scale + B) v inside each window.
+
+    Args:
+        qkv: Queries, keys and values of all tokens in the order of ``grid``, (T, 3, heads, d).
+        scale: 1 / tau, (heads,).
+        bias: B of the window ``grid.fitted_window`` of N tokens, (heads, N, N).
+        grid: How the maps are cut into windows.
+
+    Returns:
+        (T, heads * d).
+    """
+    if runs_at_once(qkv):
+        return _forward(qkv, scale, bias, grid, grid.fitted_window)
+    out: Tensor = _attend(qkv, scale, bias, grid.numbers, grid.fitted_window)
+    return out
+
+
+def directions(qkv: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Takes (T, 3, heads, d) apart: q of the length ``scale``, k of the length 1, and v, each (T, heads, d)."""
+    q, k, v = qkv.unbind(1)
+    return _direction(q)[0] * scale[:, None], _direction(k)[0], v
+
+
+def _direction(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Vectors (..., d) divided by their length, and 1 / length (..., 1); a length below the least counts as that."""
+    # The same as torch.nn.functional.normalize, whose norm is slow where d is small.
+    inverse = x.square().sum(-1, keepdim=True).clamp_(min=MIN_NORM**2).rsqrt_()
+    return x * inverse, inverse
+
+
+def _forward(qkv: Tensor, scale: Tensor, bias: Tensor, grid: WindowGrid, bias_window: Pair) -> Tensor:
+    q, k, v = directions(qkv, scale)
+    parts, start = [], 0
+    for number, shape in grid.cells:
+        tokens = shape[0] * shape[1]
+        mask = cell_bias(bias, bias_window, shape)[None]
+        for first in range(0, number, MAX_SDPA_BATCH):
+            n = min(MAX_SDPA_BATCH, number - first)
+            stop = start + n * tokens
+            # Three views (n, heads, tokens, d) of a slice: nothing is copied.
+            one, other, third = (x[start:stop].view(n, tokens, *x.shape[1:]).transpose(1, 2) for x in (q, k, v))
+            out = F.scaled_dot_product_attention(one, other, third, mask, scale=1.0)
+            parts.append(out.transpose(1, 2).reshape(n * tokens, -1))
+            start = stop
+    return parts[0] if len(parts) == 1 else torch.cat(parts)  # cat copies even a single part
+
+
+# Operators of our own, each one node of a compiled graph, which is given sizes as numbers when it runs. Tensors that
+# torch hands to them record nothing, so the kernel takes its fast path for the mask.
+@torch.library.custom_op("mmswinv2::attend", mutates_args=(), tags=torch.Tag.flexible_layout)
+def _attend(qkv: Tensor, scale: Tensor, bias: Tensor, grid: Sequence[int], bias_window: Sequence[int]) -> Tensor:
+    height, width = bias_window
+    return _forward(qkv, scale, bias, WindowGrid.of(grid), (height, width))
+
+
+@_attend.register_fake
+def _(qkv: Tensor, scale: Tensor, bias: Tensor, grid: Sequence[int], bias_window: Sequence[int]) -> Tensor:
+    return qkv.new_empty(qkv.size(0), qkv.size(2) * qkv.size(3))
+
+
+@torch.library.custom_op("mmswinv2::attend_backward", mutates_args=(), tags=torch.Tag.flexible_layout)
+def _attend_backward(
+    d_out: Tensor,
+    out: Tensor,
+    qkv: Tensor,
+    scale: Tensor,
+    bias: Tensor,
+    grid: Sequence[int],
+    bias_window: Sequence[int],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of ``qkv``, ``scale`` and ``bias``."""
+    window = bias_window[0], bias_window[1]
+    (q, q_inverse), (k, k_inverse), v = _direction(qkv[:, 0]), _direction(qkv[:, 1]), qkv[:, 2]
+    d_out = d_out.reshape(v.shape)
+    # sum_j P_ij dP_ij, which the gradient of a softmax subtracts, is the product of output and its gradient.
+    inner = (d_out * out.view(v.shape)).sum(-1, keepdim=True)
+    d_qkv, d_bias = torch.empty_like(qkv), torch.zeros_like(bias)
+    scaled, start = q * scale[:, None], 0
+    for number, shape in WindowGrid.of(grid).cells:
+        stop = start + number * shape[0] * shape[1]
+        part = _cells_backward(
+            *(scaled[start:stop], k[start:stop], v[start:stop], d_out[start:stop], inner[start:stop]),
+            bias=cell_bias(bias, window, shape),
+            d_qkv=d_qkv[start:stop],
+        )
+        _add_cell_bias(d_bias, window, part, shape)
+        start = stop
+    d_scale = _turn(d_qkv[:, 0], q, q_inverse, scale[:, None])
+    _turn(d_qkv[:, 1], k, k_inverse)
+    return d_qkv, d_scale, d_bias
+
+
+@_attend_backward.register_fake
+def _(
+    d_out: Tensor, out: Tensor, qkv: Tensor, scale: Tensor, bias: Tensor, *sizes: Sequence[int]
+) -> tuple[Tensor, ...]:
+    return torch.empty_like(qkv), torch.empty_like(scale), torch.empty_like(bias)
+
+
+def _keep_inputs(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    *tensors, ctx.grid, ctx.bias_window = inputs
+    ctx.save_for_backward(output, *tensors)
+
+
+def _gradients(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
+    gradients = _attend_backward(d_out, *ctx.saved_tensors, ctx.grid, ctx.bias_window)
+    return *gradients, None, None
+
+
+def _refuse(ctx: Any, *gradients: Tensor) -> None:
+    raise RuntimeError(
+        "cosine_attention has no second derivative: do without it (create_graph=True), or compute the "
+        "attention by mmswinv2.layers.cosine_attention_plain"
+    )
+
+
+_attend.register_autograd(_gradients, setup_context=_keep_inputs)
+_attend_backward.register_autograd(_refuse)
+
+
+def _turn(gradient: Tensor, direction: Tensor, inverse: Tensor, scale: Tensor | None = None) -> Tensor:
+    """Turns the gradient of ``scale * direction`` into that of the vector behind the direction, in place.
+
+    Args:
+        gradient: (T, heads, d).
+        direction, inverse: As from :func:`_direction`.
+        scale: (heads, 1); None: 1.
+
+    Returns:
+        The gradient of the scale, (heads,).
+    """
+    along = (gradient * direction).sum(-1, keepdim=True)  # (T, heads, 1)
+    d_scale = along.sum((0, 2))
+    # What points along a vector does not turn it. A vector below the least length is only divided by that.
+    along.masked_fill_(inverse >= 1 / MIN_NORM, 0.0)
+    gradient.addcmul_(direction, along, value=-1).mul_(inverse if scale is None else inverse * scale)
+    return d_scale
+
+
+def _cells_backward(
+    q: Tensor, k: Tensor, v: Tensor, d_out: Tensor, inner: Tensor, *, bias: Tensor, d_qkv: Tensor
+) -> Tensor:
+    """The gradients of the windows of one shape, a few windows at a time.
+
+    Args:
+        q, k, v, d_out: (n * N, heads, d).
+        inner: (n * N, heads, 1).
+        bias: (heads, N, N).
+        d_qkv: (n * N, 3, heads, d), to be filled with the gradients of q, k and v.
+
+    Returns:
+        The gradient of the bias, (heads, N, N).
+    """
+    heads, tokens, _ = bias.shape
+    d_bias = torch.zeros_like(bias)
+    chunk = CHUNK if bias.device.type == "cpu" else DEVICE_CHUNK
+    step = max(1, chunk // bias.numel()) * tokens
+    for start in range(0, len(q), step):
+        n = min(step, len(q) - start) // tokens
+        # (n * heads, N, d), contiguous: each enters two products.
+        one, other, value, gradient, subtracted = (
+            x[start : start + step].view(n, tokens, heads, -1).transpose(1, 2).flatten(0, 1)
+            for x in (q, k, v, d_out, inner)
+        )
+        logits = torch.bmm(one, other.transpose(1, 2)).view(n, heads, tokens, -1).add_(bias)
+        weights = logits.softmax(-1).flatten(0, 1)  # P, (n * heads, N, N)
+        d_logits = torch.bmm(gradient, value.transpose(1, 2)).sub_(subtracted).mul_(weights)
+        d_bias += d_logits.view(n, heads, tokens, -1).sum(0)
+        products = (
+            torch.bmm(d_logits, other),
+            torch.bmm(d_logits.transpose(1, 2), one),
+            torch.bmm(weights.transpose(1, 2), gradient),
+        )
+        for index, product in enumerate(products):
+            target = d_qkv[start : start + step, index].view(n, tokens, heads, -1)
+            target.copy_(product.view(n, heads, tokens, -1).transpose(1, 2))
+    return d_bias
+
+
+def _add_cell_bias(bias: Tensor, window: Pair, part: Tensor, cell: Pair) -> None:
+    """Adds the gradient of a cell's bias to that of the window's, of which :func:`cell_bias` cut it."""
+    h, w = cell
+    bias.view(-1, *window, *window)[:, :h, :w, :h, :w] += part.view(-1, h, w, h, w)
