@@ -22,6 +22,7 @@ COMMANDS = {
     "convert": "write the backbone of a checkpoint in the form that another library reads",
     "shards": "pack a tree of images into tar files, and index them",
     "config": "print a config, check it and its data, and show the model that it builds",
+    "benchmark": "measure speed and memory beside other implementations",
     "doctor": "check the installed packages and the device, with a self-test",
 }
 USER_ERROR = 2
@@ -72,7 +73,7 @@ def run(name: str, arguments: Sequence[str]) -> int | None:
 
 def story() -> str:
     """Returns what ``--help`` prints: all commands, in the order in which a project needs them."""
-    commands = "\n".join(f"  {name:9}{does}" for name, does in COMMANDS.items())
+    commands = "\n".join(f"  {name:10}{does}" for name, does in COMMANDS.items())
     return (
         "mmswinv2: Swin Transformer V2 for MMDetection, MMSegmentation and any other OpenMMLab model\n\n"
         f"usage: mmswinv2 COMMAND ...\n\n{commands}\n\n"
