@@ -18,8 +18,8 @@ HEADS = (
     "difference",
 )
 NOTE = """\
-Seconds are those of one step, the median of {rounds} turns. Peak MiB is memory over what stood before the step. Speed is
-against the fastest implementation of another package that is run in the same way, eager or compiled: 1.20 is 1.2 times
+Seconds are those of one step, the median of {rounds} turns. Peak MiB is memory over what stood before the step. Speed
+is against the fastest implementation of another package that is run in the same way, eager or compiled: 1.20 is 1.2 times
 as fast. Memory is against the leanest one: 0.50 is half of it. Matrix rate is the share of the machine's measured rate
 of matrix products, and parts is the share of the time that the parts of the model take alone. Difference is the largest
 one of each level's outputs, over the largest value, from the outputs of the first contender.
@@ -29,11 +29,8 @@ one of each level's outputs, over the largest value, from the outputs of the fir
 def markdown(results: Mapping[str, Any]) -> str:
     """Returns the whole report."""
     settings = results["settings"]
-    facts = {
-        **results["machine"],
-        **results["versions"],
-        "commands": ", ".join(f"`{command}`" for command in results["commands"]),
-    }
+    commands = ", ".join(f"`{command}`" for command in results["commands"])
+    facts = {**results["machine"], **results["versions"], "commands": commands}
     about = [f"- {name}: {value}" for name, value in facts.items()]
     tables = [case_table(case) for case in results["cases"]]
     return "\n".join(["# Benchmark", "", *about, "", NOTE.format(rounds=settings["rounds"]), *tables])

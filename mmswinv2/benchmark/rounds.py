@@ -109,13 +109,8 @@ def run_case(case: Case, players: Sequence[Player], rounds: int, log: Path, repo
     finally:
         for process in processes:
             process.close()
-    return {
-        "case": {**case._asdict(), "arch": case.arch._asdict()},
-        "name": case.name,
-        **scale,
-        "scale_failures": failures,
-        "rows": rows,
-    }
+    settings = {**case._asdict(), "arch": case.arch._asdict()}
+    return {"name": case.name, "case": settings, **scale, "scale_failures": failures, "rows": rows}
 
 
 def _each(what: str, processes: Sequence[Process], report: Report, *command: object) -> list[Any]:
@@ -202,7 +197,8 @@ def _row(
 
 def spread(turns: Sequence[float]) -> dict[str, Any]:
     """Returns median, quartiles, least and most of the turns, and the turns themselves."""
-    first, median, third = statistics.quantiles(turns, n=4, method="inclusive") if len(turns) > 1 else turns * 3
+    quartiles = statistics.quantiles(turns, n=4, method="inclusive") if len(turns) > 1 else list(turns) * 3
+    first, median, third = quartiles
     return {"median": median, "quartiles": [first, third], "least": min(turns), "most": max(turns), "turns": turns}
 
 
