@@ -80,7 +80,7 @@ def parse_size(text: str) -> tuple[int, int]:
     Raises:
         ConfigError: It is no size, or its sides are no multiples of 32 pixels, which some contenders need.
     """
-    match = re.fullmatch(r"(\d{1,9})[xX](\d{1,9})", text)
+    match = re.fullmatch(r"([0-9]{1,9})[xX]([0-9]{1,9})", text)
     if match is None:
         raise ConfigError(f"--sizes {text!r} is no size: write HEIGHTxWIDTH in pixels, such as 800x1344")
     height, width = int(match[1]), int(match[2])
@@ -98,7 +98,7 @@ def parse_window(text: str) -> int:
     Raises:
         ConfigError: It is no window.
     """
-    if not re.fullmatch(r"\d{1,9}", text) or not 2 <= int(text) <= MAX_WINDOW:
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not 2 <= int(text) <= MAX_WINDOW:
         raise ConfigError(f"--windows {text!r} is no window: write its side in tokens, from 2 to {MAX_WINDOW}")
     return int(text)
 

@@ -19,10 +19,10 @@ HEADS = (
 )
 NOTE = """\
 Seconds are those of one step, the median of {rounds} turns. Peak MiB is memory over what stood before the step. Speed
-is against the fastest implementation of another package that is run in the same way, eager or compiled: 1.20 is 1.2 times
-as fast. Memory is against the leanest one: 0.50 is half of it. Matrix rate is the share of the machine's measured rate
-of matrix products, and parts is the share of the time that the parts of the model take alone. Difference is the largest
-one of each level's outputs, over the largest value, from the outputs of the first contender.
+is against the fastest implementation of another package that is run in the same way, eager or compiled: 1.20 is 1.2
+times as fast. Memory is against the leanest one: 0.50 is half of it. Matrix rate is the share of the machine's measured
+rate of matrix products, and parts is the share of the time that the parts of the model take alone. Difference is the
+largest one of each level's outputs, over the largest value, from the outputs of the first contender.
 """
 
 

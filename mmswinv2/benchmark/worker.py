@@ -78,6 +78,7 @@ def _reason(error: Exception) -> str:
 def _make_actor(player: Player, case: Case) -> Any:
     if case.threads:
         torch.set_num_threads(case.threads)
+    torch.backends.cudnn.allow_tf32 = False  # float32 is float32; products of matrices have it off by themselves
     if player == RATE:
         return MatrixRate(case)
     return PartsAlone(case) if player == PARTS else Contending(player, case)

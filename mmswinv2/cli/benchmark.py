@@ -77,6 +77,7 @@ def run(args: argparse.Namespace) -> None:
     }
     results = Results(folder, facts)
     measure(cases, players, rounds, folder, results)
+    show(results, folder)  # once more: a run that was stopped may have left those of the case before
     print(f"{folder / 'results.md'}: {len(results.data['cases'])} cases")
 
 
@@ -98,8 +99,13 @@ def measure(cases: list[Case], players: list[Player], rounds: int, folder: Path,
                 progress.update(task, advance=1, description=f"{name}: {what}")
 
             results.add(run_case(case, players, rounds, folder / "workers.log", report))
-            (folder / "results.md").write_text(markdown(results.data))
-            draw(results.data, folder)
+            show(results, folder)
+
+
+def show(results: Results, folder: Path) -> None:
+    """Writes the table and the pictures of what was measured so far."""
+    (folder / "results.md").write_text(markdown(results.data))
+    draw(results.data, folder)
 
 
 def cases_of(args: argparse.Namespace) -> list[Case]:
