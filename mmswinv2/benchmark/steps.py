@@ -33,7 +33,8 @@ def make_step(contender: str, case: Case, compiled: bool) -> Step:
     Raises:
         EnvironmentProblem: Its package is not installed, or cannot hold this size.
     """
-    backbone = build(contender, case).to(case.device).train(case.trains)
+    backbone = build(contender, case).to(case.device)
+    backbone.train(case.trains)  # not in the line above: MMPretrain's returns nothing
     if case.whole_model:
         from .whole_models import make_whole_step  # MMDetection and MMSegmentation, which the backbone does without
 

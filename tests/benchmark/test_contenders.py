@@ -17,7 +17,7 @@ from mmswinv2.layers import attention
 from .small import CASE
 
 # torchvision pads a map that is smaller than its window: at this size none is.
-SIZES = {"timm": (64, 96), "transformers": (64, 96), "torchvision": (256, 256)}
+SIZES = {"timm": (64, 64), "transformers": (64, 64), "torchvision": (256, 256)}
 
 
 def levels(name: str, case: Case) -> list[Tensor]:
@@ -51,7 +51,7 @@ def test_plain_is_another_way_to_the_same_outputs(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("name", ["mmswinv2", *SIZES])
 def test_same_training_step(name: str) -> None:
-    """Every parameter gets a gradient, and that of the patches, which has come through all of the model, is the same."""
+    """Every parameter gets a gradient. That of the patches, which has come through the whole model, is the same."""
     case = CASE._replace(size=SIZES.get(name, CASE.size), mode="train")
     steps = [make_step(one, case, compiled=False) for one in ("mmswinv2", name)]
     gradients = []

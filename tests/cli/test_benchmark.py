@@ -31,8 +31,18 @@ SHORT = [
 ]
 
 
-def test_a_run_leaves_table_and_pictures_and_goes_on(tmp_path: Path) -> None:
-    arguments = [*SHORT, "--rounds", 1, "--out", tmp_path / "out"]
+def run_here(*arguments: object, monkeypatch: pytest.MonkeyPatch) -> int | None:
+    """Runs the tool in this process and returns its status."""
+    monkeypatch.setattr(sys, "argv", command(TOOL, *arguments)[1:])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(ROOT / "tools" / TOOL), run_name="__main__")
+    return end.value.code
+
+
+def test_a_run_leaves_table_and_pictures_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [*CHOICE, "--threads", 1, "--rounds", 1, "--out", tmp_path / "out"]
     first = run_tool(TOOL, *arguments, root=tmp_path, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     files = {path.name for path in (tmp_path / "out").iterdir()}
@@ -46,13 +56,12 @@ def test_a_run_leaves_table_and_pictures_and_goes_on(tmp_path: Path) -> None:
     assert str(tmp_path) not in json.dumps(results)
 
     (tmp_path / "out/results.md").unlink()
-    again = run_tool(TOOL, *arguments, root=tmp_path, cwd=tmp_path)
-    assert again.returncode == 0, again.stderr
+    assert run_here(*arguments, monkeypatch=monkeypatch) is None
     assert json.loads((tmp_path / "out/results.json").read_text()) == results, "a case was measured again"
     assert (tmp_path / "out/results.md").is_file()
 
-    other = run_tool(TOOL, *arguments, "--seed", 1, root=tmp_path, cwd=tmp_path)
-    assert other.returncode == 2 and "has the results of another run (its seed is 0, now 1)" in other.stderr
+    assert run_here(*arguments, "--seed", 1, monkeypatch=monkeypatch) == 2
+    assert "has the results of another run (its seed is 0, now 1)" in capsys.readouterr().err
 
 
 CASES = {
@@ -78,12 +87,9 @@ def test_refused_before_anything_is_built(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     Path("file").write_text("")
-    monkeypatch.setattr(sys, "argv", command(TOOL, "--out", "out", *arguments)[1:])
-    with pytest.raises(SystemExit) as end:
-        runpy.run_path(str(ROOT / "tools" / TOOL), run_name="__main__")
-    assert end.value.code == 2
+    assert run_here("--out", "out", *arguments, monkeypatch=monkeypatch) == 2
     error = capsys.readouterr().err
-    assert f"mmswinv2 benchmark: {message}" in error or message in error
+    assert error.startswith("mmswinv2 benchmark: ") and message in error
     assert len(error.strip().splitlines()) == 1
     assert not Path("out").exists()
 
