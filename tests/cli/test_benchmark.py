@@ -16,19 +16,7 @@ from ..support import ROOT
 from .support import command, run_tool
 
 TOOL = "benchmark.py"
-SHORT = [
-    "--contenders",
-    "mmswinv2",
-    "timm",
-    "--sizes",
-    "64x64",
-    "--windows",
-    "8",
-    "--modes",
-    "inference",
-    "--threads",
-    1,
-]
+CHOICE = ["--contenders", "mmswinv2", "timm", "--sizes", "64x64", "--windows", "8", "--modes", "inference"]
 
 
 def run_here(*arguments: object, monkeypatch: pytest.MonkeyPatch) -> int | None:
