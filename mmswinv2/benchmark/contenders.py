@@ -15,7 +15,7 @@ from ..checkpoint.forms import StateDict
 from ..errors import ConfigError, EnvironmentProblem
 from ..layers import WindowGrid, attention, cell_bias, cosine_attention_plain
 from ..models import SwinTransformerV2
-from .cases import Case, check_choice
+from .cases import STRIDE, Case, check_choice
 from .weights import in_form, seeded_backbone, stage_weights, torchvision_form
 
 
@@ -191,7 +191,7 @@ def build_mmpretrain(case: Case) -> nn.Module:
         pretrained_window_sizes=windows,
         out_indices=(0, 1, 2, 3),
         drop_path_rate=0.0,
-        pad_small_map=True,
+        pad_small_map=min(case.size) // STRIDE < case.window,  # where a map is as large as it, it would shift
     )
     for index in ours.out_indices:  # it has output norms of its own where it is asked to
         setattr(stages, f"norm{index}", ours.get_submodule(f"norm{index}"))
