@@ -4,6 +4,7 @@
 # make test    proves the backbone right and runs the recipes on a handful of real images
 # make test-full  also what takes longer
 # make test-upstream  runs the tests beside upstream's packages, in a set-up of its own
+# make bench   measures speed and memory beside timm, a few minutes: work_dirs/bench/results.md
 # make lint    style and types
 #
 # Each step of the set-up leaves a stamp that bears the version it installed, so an interrupted
@@ -20,7 +21,7 @@ STAMPS := $(VENV)/stamps
 UPSTREAM := .venv-upstream
 PIP := $(BIN)/python -m pip --disable-pip-version-check install
 
-.PHONY: setup demo demo-pretrain test test-full test-upstream lint
+.PHONY: setup demo demo-pretrain test test-full test-upstream bench lint
 
 setup: $(STAMPS)/verified
 
@@ -79,6 +80,11 @@ $(UPSTREAM)/verified: tests/upstream/requirements.txt tests/upstream/mmcv_ops.py
 
 test-upstream: $(UPSTREAM)/verified
 	MMSWINV2_UPSTREAM=1 $(UPSTREAM)/bin/python -m pytest -q -m 'not full'
+
+# Results of another version would be in the way.
+bench: setup
+	rm -rf work_dirs/bench
+	$(BIN)/python tools/benchmark.py --quick --out work_dirs/bench
 
 lint: setup
 	$(BIN)/ruff check .

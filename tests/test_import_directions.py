@@ -28,8 +28,21 @@ BELOW = {
     "evaluation": {*BASE, "registry"},
     "engine": {*BASE, "registry", "models", "datasets"},
     "analysis": {*BASE, "arch", "layers", "checkpoint"},
+    "benchmark": {*BASE, "", "arch", "layers", "checkpoint", "models"},
     "preflight": {*BASE, "registry", "arch", "checkpoint", "models", "datasets"},
-    "cli": {*BASE, "", "registry", "arch", "layers", "checkpoint", "models", "datasets", "analysis", "preflight"},
+    "cli": {
+        *BASE,
+        "",
+        "registry",
+        "arch",
+        "layers",
+        "checkpoint",
+        "models",
+        "datasets",
+        "analysis",
+        "benchmark",
+        "preflight",
+    },
     "__main__": {"cli"},
 }
 

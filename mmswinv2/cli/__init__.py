@@ -23,6 +23,7 @@ COMMANDS = {
     "shards": "pack a tree of images into tar files, and index them",
     "config": "print a config, check it and its data, and show the model that it builds",
     "flops": "count the multiply-adds and parameters of a backbone or of a config's model",
+    "benchmark": "measure speed and memory beside other implementations",
     "doctor": "check the installed packages and the device, with a self-test",
 }
 USER_ERROR = 2
@@ -73,7 +74,7 @@ def run(name: str, arguments: Sequence[str]) -> int | None:
 
 def story() -> str:
     """Returns what ``--help`` prints: all commands, in the order in which a project needs them."""
-    commands = "\n".join(f"  {name:9}{does}" for name, does in COMMANDS.items())
+    commands = "\n".join(f"  {name:10}{does}" for name, does in COMMANDS.items())
     return (
         "mmswinv2: Swin Transformer V2 for MMDetection, MMSegmentation and any other OpenMMLab model\n\n"
         f"usage: mmswinv2 COMMAND ...\n\n{commands}\n\n"

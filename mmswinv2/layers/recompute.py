@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.flop_counter import register_flop_formula
 
 from .position_bias import cell_bias
 from .windows import Pair, WindowGrid, runs_at_once
@@ -138,6 +139,34 @@ def _refuse(ctx: Any, *gradients: Tensor) -> None:
 
 _attend.register_autograd(_gradients, setup_context=_keep_inputs)
 _attend_backward.register_autograd(_refuse)
+
+
+@register_flop_formula(torch.ops.mmswinv2.attend)
+def _products(
+    qkv: Sequence[int], scale: object, bias: object, grid: Sequence[int], *rest: object, **out: object
+) -> int:
+    """Operations of the two products, q k and P v, for torch's counter; a multiply-add is two."""
+    return 2 * _product(qkv, grid)
+
+
+@register_flop_formula(torch.ops.mmswinv2.attend_backward)
+def _products_backward(
+    d_out: object,
+    out: object,
+    qkv: Sequence[int],
+    scale: object,
+    bias: object,
+    grid: Sequence[int],
+    *rest: object,
+    **made: object,
+) -> int:
+    """The same of the backward pass: q k anew, and a product for each of d_q, d_k, d_v and d_P."""
+    return 5 * _product(qkv, grid)
+
+
+def _product(qkv: Sequence[int], grid: Sequence[int]) -> int:
+    _, _, heads, dims = qkv
+    return 2 * heads * dims * sum(number * (h * w) ** 2 for number, (h, w) in WindowGrid.of(grid).cells)
 
 
 def _turn(gradient: Tensor, direction: Tensor, inverse: Tensor, scale: Tensor | None = None) -> Tensor:

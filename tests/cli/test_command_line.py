@@ -12,7 +12,8 @@ from mmswinv2.cli import COMMANDS, main
 from ..support import ROOT
 
 TOOLS = {"convert_checkpoint": "convert", "inspect_checkpoint": "inspect", "index_shards": "shards index"}
-TOOLS |= {"get_flops": "flops", "make_shards": "shards make", "train": "train", "test": "test", "infer": "infer"}
+TOOLS |= {"make_shards": "shards make", "train": "train", "test": "test", "infer": "infer", "benchmark": "benchmark"}
+TOOLS |= {"get_flops": "flops"}
 
 
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:
