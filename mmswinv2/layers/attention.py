@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .linear import Linear, linear
 from .padding import attend_padded
 from .position_bias import LogCPB, without_autocast
-from .recompute import attend, directions
+from .recompute import attend, directions, full_precision
 from .windows import WindowGrid, is_exporting, reorder
 
 MAX_LOGIT_SCALE = math.log(100.0)  # 1 / tau: the paper keeps the temperature tau above 0.01
@@ -35,8 +36,8 @@ def cosine_attention_plain(q: Tensor, k: Tensor, v: Tensor, logit_scale: Tensor,
 def cosine_attention(qkv: Tensor, logit_scale: Tensor, bias: Tensor, grid: WindowGrid, dropout: float = 0.0) -> Tensor:
     """The same for all windows of a batch at once, by the fused kernel.
 
-    Logits reach 100 + 16, where bfloat16 is spaced by 0.5. Under autocast the kernel would cast its
-    inputs down, so autocast is off around it and everything enters in float32.
+    Logits reach 100 + 16, where bfloat16 is spaced by 0.5. So autocast is off around it, and float32 is used, but for
+    the kernel on a GPU, where half precision is several times faster; see docs/precision.md.
 
     Args:
         qkv: Queries, keys and values of all tokens in the order of ``grid``, (T, 3, heads, d).
@@ -48,16 +49,17 @@ def cosine_attention(qkv: Tensor, logit_scale: Tensor, bias: Tensor, grid: Windo
     Returns:
         (T, heads * d) in the dtype of ``qkv``.
     """
-    dtype = torch.promote_types(qkv.dtype, torch.float32)
+    dtype = full_precision(qkv)
     with without_autocast(qkv.device):
-        scale = logit_scale.to(dtype).clamp(max=MAX_LOGIT_SCALE).exp().flatten()  # (heads,)
-        if dropout or is_exporting():
-            # What was dropped must be known to the backward pass, and an exported model knows torch's operations alone.
-            raster = reorder(qkv.to(dtype).flatten(1), grid, None).view(qkv.shape)
-            out = reorder(attend_padded(*directions(raster, scale), bias.to(dtype), grid, dropout), None, grid)
-        else:
-            out = attend(qkv.to(dtype), scale, bias.to(dtype), grid)
-        return out.to(qkv.dtype)
+        scale, bias = (
+            logit_scale.to(dtype).clamp(max=MAX_LOGIT_SCALE).exp().flatten(),
+            bias.to(dtype),
+        )  # scale: (heads,)
+        if not dropout and not is_exporting():
+            return attend(qkv, scale, bias, grid)
+        # What was dropped must be known to the backward pass, and an exported model knows torch's operations alone.
+        raster = reorder(qkv.to(dtype).flatten(1), grid, None).view(qkv.shape)
+        return reorder(attend_padded(*directions(raster, scale), bias, grid, dropout), None, grid).to(qkv.dtype)
 
 
 class WindowAttention(nn.Module):
@@ -74,12 +76,12 @@ class WindowAttention(nn.Module):
         super().__init__()
         self.num_heads, self.head_dims = num_heads, embed_dims // num_heads
         self.attn_drop_rate = attn_drop_rate
-        self.qkv = nn.Linear(embed_dims, 3 * embed_dims, bias=False)
+        self.qkv = Linear(embed_dims, 3 * embed_dims, bias=False)
         self.q_bias = nn.Parameter(torch.zeros(embed_dims))  # k has no bias, as in the official release
         self.v_bias = nn.Parameter(torch.zeros(embed_dims))
         self.logit_scale = nn.Parameter(torch.full((num_heads, 1, 1), math.log(10.0)))
         self.cpb_mlp = LogCPB(num_heads)
-        self.proj = nn.Linear(embed_dims, embed_dims)
+        self.proj = Linear(embed_dims, embed_dims)
         self.proj_drop = nn.Dropout(drop_rate)
 
     def forward(
@@ -97,7 +99,7 @@ class WindowAttention(nn.Module):
             Tokens (T, C) in the same order.
         """
         qkv_bias = torch.cat([self.q_bias, torch.zeros_like(self.v_bias), self.v_bias])
-        qkv = F.linear(x, self.qkv.weight, qkv_bias)
+        qkv = linear(x, self.qkv.weight, qkv_bias)
         qkv = qkv.view(x.size(0), 3, self.num_heads, self.head_dims)  # (T, 3, heads, d)
         bias = self.cpb_mlp(grid.fitted_window, pretrained_window, bias_version)  # (heads, N, N)
         dropout = self.attn_drop_rate if self.training else 0.0

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from .attention import WindowAttention
+from .linear import Linear
 from .windows import WindowGrid, samples
 
 
@@ -44,13 +45,13 @@ class Mlp(nn.Module):
 
     def __init__(self, embed_dims: int, drop_rate: float = 0.0) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(embed_dims, MLP_RATIO * embed_dims)
+        self.fc1 = Linear(embed_dims, MLP_RATIO * embed_dims)
         self.act = nn.GELU()
-        self.fc2 = nn.Linear(MLP_RATIO * embed_dims, embed_dims)
+        self.fc2 = Linear(MLP_RATIO * embed_dims, embed_dims)
         self.drop = nn.Dropout(drop_rate)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (..., C) to (..., C)."""
+        """Maps (T, C) to (T, C)."""
         x = self.drop(self.act(self.fc1(x)))
         return self.drop(self.fc2(x))
 

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .linear import Linear, linear
 from .windows import Pair
 
 
@@ -30,7 +31,7 @@ class PatchEmbed(nn.Module):
         patches = image.view(batch, channels, rows, side, columns, side).permute(0, 2, 4, 1, 3, 5)
         patches = patches.reshape(batch * rows * columns, channels * side * side)
         # Patches do not overlap, so the convolution is a linear layer.
-        tokens = self.norm(F.linear(patches, self.proj.weight.flatten(1), self.proj.bias))
+        tokens = self.norm(linear(patches, self.proj.weight.flatten(1), self.proj.bias))
         return tokens.view(batch, rows, columns, tokens.size(1))
 
 
@@ -43,7 +44,7 @@ class PatchMerging(nn.Module):
 
     def __init__(self, embed_dims: int) -> None:
         super().__init__()
-        self.reduction = nn.Linear(4 * embed_dims, 2 * embed_dims, bias=False)
+        self.reduction = Linear(4 * embed_dims, 2 * embed_dims, bias=False)
         self.norm = nn.LayerNorm(2 * embed_dims)
 
     def forward(self, x: Tensor, batch: int, size: Pair) -> tuple[Tensor, Pair]:

@@ -21,7 +21,7 @@ DEVICE_CHUNK = 2**25  # the same on a GPU, which wants much to do at a time: 128
 
 
 def attend(qkv: Tensor, scale: Tensor, bias: Tensor, grid: WindowGrid) -> Tensor:
-    """softmax(cos(q, k) * scale + B) v inside each window.
+    """softmax(cos(q, k) * scale + B) v inside each window, computed in float32, or float64 where that is given.
 
     Args:
         qkv: Queries, keys and values of all tokens in the order of ``grid``, (T, 3, heads, d).
@@ -30,7 +30,7 @@ def attend(qkv: Tensor, scale: Tensor, bias: Tensor, grid: WindowGrid) -> Tensor
         grid: How the maps are cut into windows.
 
     Returns:
-        (T, heads * d).
+        (T, heads * d) in the dtype of ``qkv``.
     """
     if runs_at_once(qkv):
         return _forward(qkv, scale, bias, grid, grid.fitted_window)
@@ -51,8 +51,19 @@ def _direction(x: Tensor) -> tuple[Tensor, Tensor]:
     return x * inverse, inverse
 
 
+def full_precision(x: Tensor) -> torch.dtype:
+    """float32, or float64 where ``x`` has it."""
+    return torch.promote_types(x.dtype, torch.float32)
+
+
 def _forward(qkv: Tensor, scale: Tensor, bias: Tensor, grid: WindowGrid, bias_window: Pair) -> Tensor:
-    q, k, v = directions(qkv, scale)
+    q, k, v = directions(qkv.to(full_precision(qkv)), scale)
+    kernel_dtype = qkv.dtype if _kernel_takes_half(qkv.device) else q.dtype
+    if kernel_dtype != q.dtype:
+        # A softmax does not notice a constant of a row. The bias reaches 16, where half precision is coarse; below 0 it
+        # is finest where it counts. docs/precision.md has the errors: 0.6 of the released code's.
+        bias = bias - bias.amax(-1, keepdim=True)
+    q, k, v, bias = (x.to(kernel_dtype) for x in (q, k, v, bias))
     parts, start = [], 0
     for number, shape in grid.cells:
         tokens = shape[0] * shape[1]
@@ -65,15 +76,21 @@ def _forward(qkv: Tensor, scale: Tensor, bias: Tensor, grid: WindowGrid, bias_wi
             out = F.scaled_dot_product_attention(one, other, third, mask, scale=1.0)
             parts.append(out.transpose(1, 2).reshape(n * tokens, -1))
             start = stop
-    return parts[0] if len(parts) == 1 else torch.cat(parts)  # cat copies even a single part
+    # cat copies even a single part
+    return (parts[0] if len(parts) == 1 else torch.cat(parts)).to(qkv.dtype)
 
 
-# Operators of our own, each one node of a compiled graph, which is given sizes as numbers when it runs. Tensors that
-# torch hands to them record nothing, so the kernel takes its fast path for the mask.
+def _kernel_takes_half(device: torch.device) -> bool:
+    """Whether the kernel gains by half precision: on a GPU, by several times; on a CPU it does not."""
+    return device.type != "cpu"
+
+
+# Operators of our own, each one node of a compiled graph, which is given sizes as numbers when it runs.
 @torch.library.custom_op("mmswinv2::attend", mutates_args=(), tags=torch.Tag.flexible_layout)
 def _attend(qkv: Tensor, scale: Tensor, bias: Tensor, grid: Sequence[int], bias_window: Sequence[int]) -> Tensor:
     height, width = bias_window
-    return _forward(qkv, scale, bias, WindowGrid.of(grid), (height, width))
+    # Detached: a mask that says that it learns keeps the kernel from its fast path, though nothing is recorded here.
+    return _forward(qkv.detach(), scale.detach(), bias.detach(), WindowGrid.of(grid), (height, width))
 
 
 @_attend.register_fake
@@ -93,8 +110,10 @@ def _attend_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of ``qkv``, ``scale`` and ``bias``."""
     window = bias_window[0], bias_window[1]
+    dtype, given = full_precision(qkv), qkv.dtype
+    qkv = qkv.to(dtype)
     (q, q_inverse), (k, k_inverse), v = _direction(qkv[:, 0]), _direction(qkv[:, 1]), qkv[:, 2]
-    d_out = d_out.reshape(v.shape)
+    d_out = d_out.to(dtype).reshape(v.shape)
     # sum_j P_ij dP_ij, which the gradient of a softmax subtracts, is the product of output and its gradient.
     inner = (d_out * out.view(v.shape)).sum(-1, keepdim=True)
     d_qkv, d_bias = torch.empty_like(qkv), torch.zeros_like(bias)
@@ -110,7 +129,7 @@ def _attend_backward(
         start = stop
     d_scale = _turn(d_qkv[:, 0], q, q_inverse, scale[:, None])
     _turn(d_qkv[:, 1], k, k_inverse)
-    return d_qkv, d_scale, d_bias
+    return d_qkv.to(given), d_scale, d_bias
 
 
 @_attend_backward.register_fake

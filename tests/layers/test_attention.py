@@ -104,6 +104,26 @@ def test_low_precision_inputs_are_rounded_once_only(inputs: SimpleNamespace, dty
         torch.testing.assert_close(out.float(), exact, atol=1e-5, rtol=torch.finfo(dtype).eps)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("logit_scale", [math.log(10.0), math.log(100.0)])
+def test_a_kernel_in_half_precision_is_nearer_than_the_released_code(
+    dtype: torch.dtype, logit_scale: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a GPU does, on the kernel of a CPU, in value and gradient, by the mean square of the error."""
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(4, 3, 64, 32).to(dtype).requires_grad_() for _ in range(3))
+    scale, bias = torch.full((3, 1, 1), logit_scale), reference.randomize_(LogCPB(3)).bias((8, 8), torch.tensor([8, 8]))
+    exact = cosine_attention_plain(q.double(), k.double(), v.double(), scale.double(), bias.double())
+    cosine = F.normalize(q.float(), dim=-1).to(dtype) @ F.normalize(k.float(), dim=-1).to(dtype).transpose(-2, -1)
+    weights = (cosine * scale.exp() + bias.to(dtype)).float().softmax(-1).to(dtype)
+    monkeypatch.setattr(recompute, "_kernel_takes_half", lambda device: True)
+    outputs = fused_attention(q, k, v, scale, bias), weights @ v, exact
+    assert outputs[0].dtype == dtype
+    gradients = [torch.autograd.grad(out.square().sum(), q, retain_graph=True)[0] for out in outputs]
+    for half, released, true in (outputs, gradients):
+        assert (half - true).square().mean() < (released - true).square().mean()
+
+
 def test_many_windows_are_split_for_the_kernel(inputs: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     """CUDA kernels take at most 65535 windows a call: 7 windows at a limit of 3 are calls of 3, 3 and 1."""
     cpb = reference.randomize_(LogCPB(num_heads=3))
