@@ -211,9 +211,7 @@ def recomputed_blocks(with_cp: bool | int | Sequence[int], depths: Sequence[int]
         raise ConfigError(f"with_cp={with_cp!r} has {len(with_cp)} counts for {len(depths)} stages")
     for stage, (count, depth) in enumerate(zip(with_cp, depths, strict=True)):
         if not 0 <= count <= depth:
-            raise ConfigError(
-                f"with_cp={with_cp!r}: stage {stage} has {depth} blocks, so its count is from 0 to {depth}"
-            )
+            raise ConfigError(f"with_cp={with_cp!r}: the count of stage {stage} is from 0 to its {depth} blocks")
     return list(with_cp)
 
 

@@ -1,8 +1,9 @@
 """The parts of Swin Transformer V2 in plain PyTorch, one concept per file.
 
 The paper's three ideas: residual post-normalisation (:mod:`.block`), scaled cosine attention
-(:mod:`.attention`) and log-spaced continuous position bias (:mod:`.position_bias`).
-Maps are (B, H, W, C) throughout.
+(:mod:`.attention`) and log-spaced continuous position bias (:mod:`.position_bias`). Their shared ground are tokens
+in window order (:mod:`.windows`). What makes them fast stands apart: :mod:`.recompute`, :mod:`.linear`, and
+:mod:`.padding` for exported models.
 """
 
 from .attention import WindowAttention, cosine_attention, cosine_attention_plain
