@@ -37,7 +37,7 @@ def cosine_attention(qkv: Tensor, logit_scale: Tensor, bias: Tensor, grid: Windo
     """The same for all windows of a batch at once, by the fused kernel.
 
     Logits reach 100 + 16, where bfloat16 is spaced by 0.5. So autocast is off around it, and float32 is used, but for
-    the kernel on a GPU, where half precision is several times faster; see docs/precision.md.
+    the kernel on a GPU, which has faster units for half precision; docs/precision.md tells what that costs.
 
     Args:
         qkv: Queries, keys and values of all tokens in the order of ``grid``, (T, 3, heads, d).
@@ -51,10 +51,8 @@ def cosine_attention(qkv: Tensor, logit_scale: Tensor, bias: Tensor, grid: Windo
     """
     dtype = full_precision(qkv)
     with without_autocast(qkv.device):
-        scale, bias = (
-            logit_scale.to(dtype).clamp(max=MAX_LOGIT_SCALE).exp().flatten(),
-            bias.to(dtype),
-        )  # scale: (heads,)
+        scale = logit_scale.to(dtype).clamp(max=MAX_LOGIT_SCALE).exp().flatten()  # (heads,)
+        bias = bias.to(dtype)
         if not dropout and not is_exporting():
             return attend(qkv, scale, bias, grid)
         # What was dropped must be known to the backward pass, and an exported model knows torch's operations alone.

@@ -62,11 +62,12 @@ def _as_image(x: Tensor) -> Tensor:
 
 
 def _as_tokens(image: Tensor) -> Tensor:
-    return image.permute(0, 2, 3, 1).reshape(image.size(3), image.size(1))
+    # oneDNN chooses how its result lies in memory; a compiled graph has to know.
+    return image.permute(0, 2, 3, 1).reshape(image.size(3), image.size(1)).contiguous()
 
 
 # A compiler would choose another way for the convolution, and ask which sizes of its image are 1.
-@torch.library.custom_op("mmswinv2::linear", mutates_args=(), tags=torch.Tag.flexible_layout)
+@torch.library.custom_op("mmswinv2::linear", mutates_args=(), tags=(torch.Tag.flexible_layout,))
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return _convolve(x, weight, bias)
 
@@ -76,13 +77,13 @@ def _(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return x.new_empty(x.size(0), weight.size(0))
 
 
-@torch.library.custom_op("mmswinv2::linear_backward", mutates_args=(), tags=torch.Tag.flexible_layout)
+@torch.library.custom_op("mmswinv2::linear_backward", mutates_args=(), tags=(torch.Tag.flexible_layout,))
 def _linear_backward(d_out: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """The gradients of ``x`` and ``weight``."""
     image, kernel, d_image = _as_image(x.contiguous()), weight[:, :, None, None], _as_image(d_out.contiguous())
     d_x = conv2d_input(image.shape, kernel, d_image)  # type: ignore[no-untyped-call] # torch has no types for it
     d_weight = conv2d_weight(image, kernel.shape, d_image)  # type: ignore[no-untyped-call]
-    return _as_tokens(d_x), d_weight.reshape(weight.shape)
+    return _as_tokens(d_x), d_weight.reshape(weight.shape).contiguous()
 
 
 @_linear_backward.register_fake

@@ -29,6 +29,7 @@ import torch
 from torch import Tensor
 from torch.fx.experimental.symbolic_shapes import statically_known_true
 
+KNOWS_EXPORT = hasattr(torch.compiler, "is_exporting")  # from torch 2.7 on
 CACHED_ORDERS = 128  # of 800 x 1344 px, a stage keeps three or four, of 1 MB an image at the first one
 
 
@@ -148,7 +149,7 @@ def is_exporting() -> bool:
 
     Tokens stay in raster order then, and attention cuts windows by padding; see :mod:`.padding`.
     """
-    return _is_tracing() or torch.compiler.is_exporting()
+    return _is_tracing() or (KNOWS_EXPORT and torch.compiler.is_exporting())
 
 
 def _is_tracing() -> bool:
@@ -182,7 +183,7 @@ def reorder(x: Tensor, before: WindowGrid | None, after: WindowGrid | None) -> T
 
 # An operator of our own is one node of a compiled graph. It is given sizes as numbers when it runs, so a graph with
 # symbolic sizes holds for all of them, without a branch for each way in which windows divide a map.
-@torch.library.custom_op("mmswinv2::reorder", mutates_args=(), tags=torch.Tag.flexible_layout)
+@torch.library.custom_op("mmswinv2::reorder", mutates_args=(), tags=(torch.Tag.flexible_layout,))
 def _reorder(x: Tensor, before: Sequence[int], after: Sequence[int]) -> Tensor:
     grids = (WindowGrid.of(numbers) if numbers else None for numbers in (before, after))
     return x.index_select(0, _cached_index(*grids, x.device))

@@ -53,3 +53,12 @@ def test_the_operator_of_compiled_graphs_is_what_torch_asks_of_it(bias: bool) ->
         counts.append(counter.get_total_flops())
     assert counts[0] == counts[1] == 3 * 2 * 9 * 24 * 40
     torch.testing.assert_close(torch.ops.mmswinv2.linear(*arguments), linear.linear(*arguments), atol=0, rtol=0)
+
+
+@pytest.mark.parametrize(("tokens", "inputs", "outputs"), [(256, 3072, 768), (256, 768, 3072), (1, 96, 288)])
+def test_results_lie_in_memory_as_a_compiled_graph_expects(tokens: int, inputs: int, outputs: int) -> None:
+    """oneDNN chooses a layout by size."""
+    x, weight = torch.randn(tokens, inputs), torch.randn(outputs, inputs)
+    out = torch.ops.mmswinv2.linear(x, weight, None)
+    gradients = torch.ops.mmswinv2.linear_backward(torch.randn_like(out), x, weight)
+    assert all(tensor.is_contiguous() for tensor in (out, *gradients))
