@@ -240,7 +240,7 @@ def test_links_and_pictures_lead_to_files(page: Path) -> None:
 @each_page
 def test_commands_are_those_that_there_are(page: Path) -> None:
     for block in re.findall(r"```bash\n(.*?)```", page.read_text(), re.DOTALL):
-        for name in re.findall(r"^(?:\w+=\S+ )*(?:\.venv/bin/)?mmswinv2 (\S+)", block, re.MULTILINE):
+        for name in re.findall(r"^[ (]*(?:\w+=\S+ )*(?:\.venv/bin/)?mmswinv2 (\S+)", block, re.MULTILINE):
             assert name in COMMANDS, name
 
 
