@@ -26,7 +26,7 @@ def cosine_attention_plain(q: Tensor, k: Tensor, v: Tensor, logit_scale: Tensor,
     Returns:
         (n, heads, N, d) in the dtype of ``v``.
     """
-    dtype = torch.promote_types(q.dtype, torch.float32)
+    dtype = full_precision(q)
     with without_autocast(q.device):
         cosine = F.normalize(q.to(dtype), dim=-1) @ F.normalize(k.to(dtype), dim=-1).transpose(-2, -1)
         tau = 1 / logit_scale.to(dtype).clamp(max=MAX_LOGIT_SCALE).exp()

@@ -1,19 +1,21 @@
 """A linear layer by the fastest matrix product that torch has for it.
 
 On a CPU torch hands linear layers in float32 to MKL, and convolutions to oneDNN. A linear layer is a 1 x 1
-convolution. MKL leaves the wider vector units of AMD's processors alone, and there oneDNN is twice as fast, with the
-same result (measured in BENCHMARKS.md).
+convolution. MKL leaves the wider vector units of AMD's processors alone, and there oneDNN is faster (BENCHMARKS.md has
+the times). The result is the same but for the order of sums.
 """
 
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, library, nn
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_input, conv2d_weight
 from torch.utils.flop_counter import register_flop_formula
 
 from .windows import is_exporting
+
+HAS_ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call] # torch has no types for it
 
 
 class Linear(nn.Linear):
@@ -43,9 +45,6 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return _convolve(x, weight, bias)
 
 
-HAS_ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call] # torch has no types for it
-
-
 def _is_for_onednn(x: Tensor) -> bool:
     # In lower precision, which autocast chooses too, linear layers go to oneDNN as they are.
     is_single = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
@@ -67,7 +66,7 @@ def _as_tokens(image: Tensor) -> Tensor:
 
 
 # A compiler would choose another way for the convolution, and ask which sizes of its image are 1.
-@torch.library.custom_op("mmswinv2::linear", mutates_args=(), tags=(torch.Tag.flexible_layout,))
+@library.custom_op("mmswinv2::linear", mutates_args=(), tags=(torch.Tag.flexible_layout,))
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return _convolve(x, weight, bias)
 
@@ -77,7 +76,7 @@ def _(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return x.new_empty(x.size(0), weight.size(0))
 
 
-@torch.library.custom_op("mmswinv2::linear_backward", mutates_args=(), tags=(torch.Tag.flexible_layout,))
+@library.custom_op("mmswinv2::linear_backward", mutates_args=(), tags=(torch.Tag.flexible_layout,))
 def _linear_backward(d_out: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """The gradients of ``x`` and ``weight``."""
     image, kernel, d_image = _as_image(x.contiguous()), weight[:, :, None, None], _as_image(d_out.contiguous())

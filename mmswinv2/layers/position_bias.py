@@ -141,7 +141,7 @@ class LogCPB(nn.Sequential):
             Bias in (0, 16), float32, of shape (heads, h * w, h * w).
         """
         if version is None:
-            if self._cache is not None:
+            if self._cache is not None:  # torch.export takes every assignment for a side effect
                 self._cache = None
             return self.bias(window, pretrained_window)
         cached = self._cache  # read once, because another thread may replace it meanwhile

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, library
 from torch.nn import functional as F
 from torch.utils.flop_counter import register_flop_formula
 
@@ -86,7 +86,7 @@ def _kernel_takes_half(device: torch.device) -> bool:
 
 
 # Operators of our own, each one node of a compiled graph, which is given sizes as numbers when it runs.
-@torch.library.custom_op("mmswinv2::attend", mutates_args=(), tags=(torch.Tag.flexible_layout,))
+@library.custom_op("mmswinv2::attend", mutates_args=(), tags=(torch.Tag.flexible_layout,))
 def _attend(qkv: Tensor, scale: Tensor, bias: Tensor, grid: Sequence[int], bias_window: Sequence[int]) -> Tensor:
     height, width = bias_window
     # Detached: a mask that says that it learns keeps the kernel from its fast path, though nothing is recorded here.
@@ -98,7 +98,7 @@ def _(qkv: Tensor, scale: Tensor, bias: Tensor, grid: Sequence[int], bias_window
     return qkv.new_empty(qkv.size(0), qkv.size(2) * qkv.size(3))
 
 
-@torch.library.custom_op("mmswinv2::attend_backward", mutates_args=(), tags=(torch.Tag.flexible_layout,))
+@library.custom_op("mmswinv2::attend_backward", mutates_args=(), tags=(torch.Tag.flexible_layout,))
 def _attend_backward(
     d_out: Tensor,
     out: Tensor,

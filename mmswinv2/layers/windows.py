@@ -26,7 +26,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, library
 from torch.fx.experimental.symbolic_shapes import statically_known_true
 
 KNOWS_EXPORT = hasattr(torch.compiler, "is_exporting")  # from torch 2.7 on
@@ -183,7 +183,7 @@ def reorder(x: Tensor, before: WindowGrid | None, after: WindowGrid | None) -> T
 
 # An operator of our own is one node of a compiled graph. It is given sizes as numbers when it runs, so a graph with
 # symbolic sizes holds for all of them, without a branch for each way in which windows divide a map.
-@torch.library.custom_op("mmswinv2::reorder", mutates_args=(), tags=(torch.Tag.flexible_layout,))
+@library.custom_op("mmswinv2::reorder", mutates_args=(), tags=(torch.Tag.flexible_layout,))
 def _reorder(x: Tensor, before: Sequence[int], after: Sequence[int]) -> Tensor:
     grids = (WindowGrid.of(numbers) if numbers else None for numbers in (before, after))
     return x.index_select(0, _cached_index(*grids, x.device))

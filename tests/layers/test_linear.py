@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch import nn
+from torch import library, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -45,7 +45,7 @@ def test_the_operator_of_compiled_graphs_is_what_torch_asks_of_it(bias: bool) ->
     """And counts as the linear layer does."""
     x, weight = torch.randn(9, 24, requires_grad=True), torch.randn(40, 24, requires_grad=True)
     arguments = x, weight, torch.randn(40, requires_grad=True) if bias else None
-    torch.library.opcheck(torch.ops.mmswinv2.linear.default, arguments)
+    library.opcheck(torch.ops.mmswinv2.linear.default, arguments)
     counts = []
     for function in (torch.ops.mmswinv2.linear, F.linear):
         with FlopCounterMode(display=False) as counter:

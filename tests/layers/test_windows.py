@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, library
 
 from mmswinv2.layers import WindowGrid, axis_runs, reorder
 
@@ -137,7 +137,7 @@ def test_operators_are_what_torch_asks_of_them() -> None:
     """Their schema, what they say of shapes, and their gradients, also with symbolic sizes."""
     grid, other = WindowGrid(2, (5, 7), (3, 4), (1, 2)), WindowGrid(2, (5, 7), (3, 4), (0, 0))
     x = torch.randn(70, 6, requires_grad=True)
-    torch.library.opcheck(torch.ops.mmswinv2.reorder.default, (x, grid.numbers, other.numbers))
+    library.opcheck(torch.ops.mmswinv2.reorder.default, (x, grid.numbers, other.numbers))
     qkv, scale, bias = torch.randn(70, 3, 2, 4), torch.rand(2), torch.randn(2, 12, 12)
     leaves = [leaf.requires_grad_() for leaf in (qkv, scale, bias)]
-    torch.library.opcheck(torch.ops.mmswinv2.attend.default, (*leaves, grid.numbers, grid.fitted_window))
+    library.opcheck(torch.ops.mmswinv2.attend.default, (*leaves, grid.numbers, grid.fitted_window))

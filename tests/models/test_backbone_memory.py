@@ -25,7 +25,7 @@ print(*(peak_memory(lambda: step(side), "cpu") for side in (256, 512)))
 """
 PIXELS = 512**2 - 256**2
 LIMIT = 12 * 1024  # MiB, of a machine
-FIXED = 1500  # MiB: torch, and T or B with gradients and AdamW's state; measured, see BENCHMARKS.md
+FIXED = 1700  # MiB: torch, B, gradients and AdamW; the line through the figures of B in BENCHMARKS.md begins at 1610
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from Linux's /proc")
