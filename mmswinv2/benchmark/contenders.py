@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..checkpoint.forms import StateDict
 from ..errors import ConfigError, EnvironmentProblem
-from ..layers import WindowGrid, attention, cell_bias, cosine_attention_plain
+from ..layers import GridPart, WindowGrid, attention, cell_bias, cosine_attention_plain
 from ..models import SwinTransformerV2
 from .cases import STRIDE, Case, check_choice
 from .weights import in_form, seeded_backbone, stage_weights, torchvision_form
@@ -68,7 +68,9 @@ def build_plain(case: Case) -> nn.Module:
     return seeded_backbone(case)
 
 
-def plain_attention(qkv: Tensor, logit_scale: Tensor, bias: Tensor, grid: WindowGrid, dropout: float = 0.0) -> Tensor:
+def plain_attention(
+    qkv: Tensor, logit_scale: Tensor, bias: Tensor, grid: WindowGrid | GridPart, dropout: float = 0.0
+) -> Tensor:
     """Computes what :func:`mmswinv2.layers.cosine_attention` does, by the formula as it is written."""
     assert not dropout  # nothing is dropped in a benchmark
     parts, start = [], 0

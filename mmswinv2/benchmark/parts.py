@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from ..layers import WindowGrid
 from ..layers.block import MLP_RATIO
+from ..layers.linear import linear
 from .cases import Case
 from .machine import synchronize
 
@@ -127,7 +128,7 @@ def make_call(part: Part, case: Case) -> Callable[[], object]:
     function: Callable[..., Tensor]
     if part.kind == "linear":
         tokens, inputs, outputs = part.shape
-        function, arguments = F.linear, [noise(tokens, inputs), noise(outputs, inputs), noise(outputs)]
+        function, arguments = linear, [noise(tokens, inputs), noise(outputs, inputs), noise(outputs)]
     elif part.kind == "attention":
         heads, tokens = part.shape[1:3]
         # Of the bias no gradient is asked: torch's fused kernel has none.

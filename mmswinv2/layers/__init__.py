@@ -11,11 +11,12 @@ from .block import DropPath, Mlp, SwinV2Block
 from .patches import PatchEmbed, PatchMerging
 from .position_bias import BiasVersions, LogCPB, cell_bias, log_coordinates, window_coordinates
 from .stage import SwinV2Stage
-from .windows import WindowGrid, axis_runs, reorder
+from .windows import GridPart, WindowGrid, axis_runs, reorder
 
 __all__ = [
     "BiasVersions",
     "DropPath",
+    "GridPart",
     "LogCPB",
     "Mlp",
     "PatchEmbed",

@@ -10,7 +10,7 @@ from .linear import Linear, linear
 from .padding import attend_padded
 from .position_bias import LogCPB, without_autocast
 from .recompute import attend, directions, full_precision
-from .windows import WindowGrid, is_exporting, reorder
+from .windows import GridPart, WindowGrid, is_exporting, reorder
 
 MAX_LOGIT_SCALE = math.log(100.0)  # 1 / tau: the paper keeps the temperature tau above 0.01
 
@@ -33,7 +33,9 @@ def cosine_attention_plain(q: Tensor, k: Tensor, v: Tensor, logit_scale: Tensor,
         return ((cosine / tau + bias).softmax(dim=-1) @ v.to(dtype)).to(v.dtype)
 
 
-def cosine_attention(qkv: Tensor, logit_scale: Tensor, bias: Tensor, grid: WindowGrid, dropout: float = 0.0) -> Tensor:
+def cosine_attention(
+    qkv: Tensor, logit_scale: Tensor, bias: Tensor, grid: WindowGrid | GridPart, dropout: float = 0.0
+) -> Tensor:
     """The same for all windows of a batch at once, by the fused kernel.
 
     Logits reach 100 + 16, where bfloat16 is spaced by 0.5. So autocast is off around it, and float32 is used, but for
@@ -43,7 +45,7 @@ def cosine_attention(qkv: Tensor, logit_scale: Tensor, bias: Tensor, grid: Windo
         qkv: Queries, keys and values of all tokens in the order of ``grid``, (T, 3, heads, d).
         logit_scale: log(1 / tau), (heads, 1, 1); clamped at log(100).
         bias: B of the largest window, ``grid.fitted_window``, of N tokens: (heads, N, N).
-        grid: How the maps are cut into windows.
+        grid: How the maps are cut into windows, or some of the windows.
         dropout: Dropout rate on the attention weights.
 
     Returns:
@@ -55,6 +57,7 @@ def cosine_attention(qkv: Tensor, logit_scale: Tensor, bias: Tensor, grid: Windo
         bias = bias.to(dtype)
         if not dropout and not is_exporting():
             return attend(qkv, scale, bias, grid)
+        assert isinstance(grid, WindowGrid)  # parts are for evaluation
         # What was dropped must be known to the backward pass, and an exported model knows torch's operations alone.
         raster = reorder(qkv.to(dtype).flatten(1), grid, None).view(qkv.shape)
         return reorder(attend_padded(*directions(raster, scale), bias, grid, dropout), None, grid).to(qkv.dtype)
@@ -83,13 +86,13 @@ class WindowAttention(nn.Module):
         self.proj_drop = nn.Dropout(drop_rate)
 
     def forward(
-        self, x: Tensor, grid: WindowGrid, pretrained_window: Tensor, bias_version: object | None = None
+        self, x: Tensor, grid: WindowGrid | GridPart, pretrained_window: Tensor, bias_version: object | None = None
     ) -> Tensor:
         """Attends inside each window.
 
         Args:
             x: Tokens (T, C) in the order of ``grid``.
-            grid: How the maps are cut into windows.
+            grid: How the maps are cut into windows. In evaluation also a part of them.
             pretrained_window: Window (h, w) that the position bias was trained with, integer tensor (2,).
             bias_version: As in :class:`LogCPB`.
 

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from .attention import WindowAttention
 from .linear import Linear
-from .windows import WindowGrid, samples
+from .windows import GridPart, WindowGrid, samples
 
 
 class DropPath(nn.Module):
@@ -20,10 +20,11 @@ class DropPath(nn.Module):
         super().__init__()
         self.drop_rate = drop_rate
 
-    def forward(self, x: Tensor, grid: WindowGrid) -> Tensor:
+    def forward(self, x: Tensor, grid: WindowGrid | GridPart) -> Tensor:
         """Returns the branch, tokens (T, C) in the order of ``grid``, with those of some samples at 0."""
         if not self.training or self.drop_rate == 0.0:
             return x
+        assert isinstance(grid, WindowGrid)  # parts are for evaluation
         keep_rate = 1.0 - self.drop_rate
         kept = x.new_empty(grid.batch, 1).bernoulli_(keep_rate) / keep_rate
         return x * (kept if grid.batch == 1 else kept.index_select(0, samples(x, grid)))
@@ -95,7 +96,7 @@ class SwinV2Block(nn.Module):
             nn.init.zeros_(norm.bias)
 
     def forward(
-        self, x: Tensor, grid: WindowGrid, pretrained_window: Tensor, bias_version: object | None = None
+        self, x: Tensor, grid: WindowGrid | GridPart, pretrained_window: Tensor, bias_version: object | None = None
     ) -> Tensor:
         """Maps tokens (T, C) to the same shape; arguments are as in :class:`WindowAttention`."""
         x = x + self.drop_path(self.norm1(self.attn(x, grid, pretrained_window, bias_version)), grid)

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, library, nn
 from torch.nn import functional as F
-from torch.nn.grad import conv2d_input, conv2d_weight
 from torch.utils.flop_counter import register_flop_formula
 
 from .windows import is_exporting
@@ -80,8 +79,12 @@ def _(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 def _linear_backward(d_out: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """The gradients of ``x`` and ``weight``."""
     image, kernel, d_image = _as_image(x.contiguous()), weight[:, :, None, None], _as_image(d_out.contiguous())
-    d_x = conv2d_input(image.shape, kernel, d_image)  # type: ignore[no-untyped-call] # torch has no types for it
-    d_weight = conv2d_weight(image, kernel.shape, d_image)  # type: ignore[no-untyped-call]
+    # One call for both, as eager autograd has it. Those of torch.nn.grad, one each, copy into another memory layout.
+    d_x, d_weight, _ = torch.ops.aten.convolution_backward(
+        *(d_image, image, kernel, None),
+        *((1, 1), (0, 0), (1, 1), False, (0, 0), 1),  # stride, padding, dilation, transposed, output_padding, groups
+        (True, True, False),
+    )
     return _as_tokens(d_x), d_weight.reshape(weight.shape).contiguous()
 
 

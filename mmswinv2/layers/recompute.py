@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import register_flop_formula
 
 from .position_bias import cell_bias
-from .windows import Pair, WindowGrid, runs_at_once
+from .windows import Cells, GridPart, Pair, WindowGrid, runs_at_once
 
 MAX_SDPA_BATCH = 65535  # CUDA kernels put the batch on a grid axis, which has this many places
 MIN_NORM = 1e-12  # as in torch.nn.functional.normalize
@@ -20,35 +20,39 @@ CHUNK = 2**18  # logits that a backward pass holds at a time on a CPU: 1 MB, whi
 DEVICE_CHUNK = 2**25  # the same on a GPU, which wants much to do at a time: 128 MB, not measured yet
 
 
-def attend(qkv: Tensor, scale: Tensor, bias: Tensor, grid: WindowGrid) -> Tensor:
+def attend(qkv: Tensor, scale: Tensor, bias: Tensor, grid: WindowGrid | GridPart) -> Tensor:
     """softmax(cos(q, k) * scale + B) v inside each window, computed in float32, or float64 where that is given.
 
     Args:
         qkv: Queries, keys and values of all tokens in the order of ``grid``, (T, 3, heads, d).
         scale: 1 / tau, (heads,).
         bias: B of the window ``grid.fitted_window`` of N tokens, (heads, N, N).
-        grid: How the maps are cut into windows.
+        grid: How the maps are cut into windows, or some of the windows.
 
     Returns:
         (T, heads * d) in the dtype of ``qkv``.
     """
     if runs_at_once(qkv):
-        return _forward(qkv, scale, bias, grid, grid.fitted_window)
+        return _forward(qkv, scale, bias, grid.cells, grid.fitted_window)
+    assert isinstance(grid, WindowGrid)  # parts are for those who run at once
     out: Tensor = _attend(qkv, scale, bias, grid.numbers, grid.fitted_window)
     return out
 
 
 def directions(qkv: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Takes (T, 3, heads, d) apart: q of the length ``scale``, k of the length 1, and v, each (T, heads, d)."""
-    q, k, v = qkv.unbind(1)
-    return _direction(q)[0] * scale[:, None], _direction(k)[0], v
+    q, k = (qkv[:, :2] * (_inverse_lengths(qkv) * _factors(scale))).unbind(1)
+    return q, k, qkv[:, 2]
 
 
-def _direction(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Vectors (..., d) divided by their length, and 1 / length (..., 1); a length below the least counts as that."""
-    # The same as torch.nn.functional.normalize, whose norm is slow where d is small.
-    inverse = x.square().sum(-1, keepdim=True).clamp_(min=MIN_NORM**2).rsqrt_()
-    return x * inverse, inverse
+def _inverse_lengths(qkv: Tensor) -> Tensor:
+    """1 / length of q and k, (T, 2, heads, 1); a length below the least counts as that."""
+    return torch.linalg.vector_norm(qkv[:, :2], dim=-1, keepdim=True).clamp(min=MIN_NORM).reciprocal()
+
+
+def _factors(scale: Tensor) -> Tensor:
+    """The lengths that q and k are given, (2, heads, 1)."""
+    return torch.stack([scale, torch.ones_like(scale)]).unsqueeze(-1)
 
 
 def full_precision(x: Tensor) -> torch.dtype:
@@ -56,7 +60,7 @@ def full_precision(x: Tensor) -> torch.dtype:
     return torch.promote_types(x.dtype, torch.float32)
 
 
-def _forward(qkv: Tensor, scale: Tensor, bias: Tensor, grid: WindowGrid, bias_window: Pair) -> Tensor:
+def _forward(qkv: Tensor, scale: Tensor, bias: Tensor, cells: Sequence[Cells], bias_window: Pair) -> Tensor:
     q, k, v = directions(qkv.to(full_precision(qkv)), scale)
     kernel_dtype = qkv.dtype if _kernel_takes_half(qkv.device) else q.dtype
     if kernel_dtype != q.dtype:
@@ -65,7 +69,7 @@ def _forward(qkv: Tensor, scale: Tensor, bias: Tensor, grid: WindowGrid, bias_wi
         bias = bias - bias.amax(-1, keepdim=True)
     q, k, v, bias = (x.to(kernel_dtype) for x in (q, k, v, bias))
     parts, start = [], 0
-    for number, shape in grid.cells:
+    for number, shape in cells:
         tokens = shape[0] * shape[1]
         mask = cell_bias(bias, bias_window, shape)[None]
         for first in range(0, number, MAX_SDPA_BATCH):
@@ -90,7 +94,7 @@ def _kernel_takes_half(device: torch.device) -> bool:
 def _attend(qkv: Tensor, scale: Tensor, bias: Tensor, grid: Sequence[int], bias_window: Sequence[int]) -> Tensor:
     height, width = bias_window
     # Detached: a mask that says that it learns keeps the kernel from its fast path, though nothing is recorded here.
-    return _forward(qkv.detach(), scale.detach(), bias.detach(), WindowGrid.of(grid), (height, width))
+    return _forward(qkv.detach(), scale.detach(), bias.detach(), WindowGrid.of(grid).cells, (height, width))
 
 
 @_attend.register_fake
@@ -112,23 +116,24 @@ def _attend_backward(
     window = bias_window[0], bias_window[1]
     dtype, given = full_precision(qkv), qkv.dtype
     qkv = qkv.to(dtype)
-    (q, q_inverse), (k, k_inverse), v = _direction(qkv[:, 0]), _direction(qkv[:, 1]), qkv[:, 2]
+    inverse, v = _inverse_lengths(qkv), qkv[:, 2]
+    unit = qkv[:, :2] * inverse
+    q, k = unit[:, 0] * scale[:, None], unit[:, 1]
     d_out = d_out.to(dtype).reshape(v.shape)
     # sum_j P_ij dP_ij, which the gradient of a softmax subtracts, is the product of output and its gradient.
     inner = (d_out * out.view(v.shape)).sum(-1, keepdim=True)
     d_qkv, d_bias = torch.empty_like(qkv), torch.zeros_like(bias)
-    scaled, start = q * scale[:, None], 0
+    start = 0
     for number, shape in WindowGrid.of(grid).cells:
         stop = start + number * shape[0] * shape[1]
         part = _cells_backward(
-            *(scaled[start:stop], k[start:stop], v[start:stop], d_out[start:stop], inner[start:stop]),
+            *(q[start:stop], k[start:stop], v[start:stop], d_out[start:stop], inner[start:stop]),
             bias=cell_bias(bias, window, shape),
             d_qkv=d_qkv[start:stop],
         )
         _add_cell_bias(d_bias, window, part, shape)
         start = stop
-    d_scale = _turn(d_qkv[:, 0], q, q_inverse, scale[:, None])
-    _turn(d_qkv[:, 1], k, k_inverse)
+    d_scale = _turn(d_qkv[:, :2], unit, inverse, _factors(scale))[0]
     return d_qkv.to(given), d_scale, d_bias
 
 
@@ -188,23 +193,23 @@ def _product(qkv: Sequence[int], grid: Sequence[int]) -> int:
     return 2 * heads * dims * sum(number * (h * w) ** 2 for number, (h, w) in WindowGrid.of(grid).cells)
 
 
-def _turn(gradient: Tensor, direction: Tensor, inverse: Tensor, scale: Tensor | None = None) -> Tensor:
-    """Turns the gradient of ``scale * direction`` into that of the vector behind the direction, in place.
+def _turn(gradient: Tensor, unit: Tensor, inverse: Tensor, factors: Tensor) -> Tensor:
+    """Turns the gradient of ``factors * unit`` into that of the vectors behind the unit vectors, in place.
 
     Args:
-        gradient: (T, heads, d).
-        direction, inverse: As from :func:`_direction`.
-        scale: (heads, 1); None: 1.
+        gradient, unit: Of q and k, (T, 2, heads, d).
+        inverse: 1 / length of the vectors, (T, 2, heads, 1).
+        factors: (2, heads, 1).
 
     Returns:
-        The gradient of the scale, (heads,).
+        The gradient of the factors, (2, heads).
     """
-    along = (gradient * direction).sum(-1, keepdim=True)  # (T, heads, 1)
-    d_scale = along.sum((0, 2))
+    along = (gradient * unit).sum(-1, keepdim=True)  # (T, 2, heads, 1)
+    d_factors = along.sum((0, 3))
     # What points along a vector does not turn it. A vector below the least length is only divided by that.
     along.masked_fill_(inverse >= 1 / MIN_NORM, 0.0)
-    gradient.addcmul_(direction, along, value=-1).mul_(inverse if scale is None else inverse * scale)
-    return d_scale
+    gradient.addcmul_(unit, along, value=-1).mul_(inverse * factors)
+    return d_factors
 
 
 def _cells_backward(

@@ -8,7 +8,9 @@ from torch.utils.checkpoint import checkpoint
 
 from .block import SwinV2Block
 from .patches import PatchMerging
-from .windows import Pair, WindowGrid, reorder
+from .windows import Pair, WindowGrid, reorder, runs_at_once
+
+PART = 4096  # tokens that a block works on at a time in evaluation on a CPU
 
 
 class SwinV2Stage(nn.Module):
@@ -76,6 +78,16 @@ class SwinV2Stage(nn.Module):
             x, before = reorder(x, before, grid), grid
             if index < self.recomputed_blocks and torch.is_grad_enabled():
                 x = checkpoint(block, x, grid, pretrained_window, use_reentrant=False)
+            elif x.device.type == "cpu" and runs_at_once(x) and not self.training:
+                x = _by_parts(block, x, grid, pretrained_window, bias_version)
             else:
                 x = block(x, grid, pretrained_window, bias_version)
         return reorder(x, before, None)
+
+
+def _by_parts(block: nn.Module, x: Tensor, grid: WindowGrid, *arguments: object) -> Tensor:
+    """Applies a block to a few windows at a time, so that what lies between its layers stays small and in the cache."""
+    out = torch.empty_like(x)
+    for part in grid.parts(PART):
+        out[part.span] = block(x[part.span], part, *arguments)
+    return out

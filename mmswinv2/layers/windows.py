@@ -21,7 +21,7 @@ From block to block the order changes with the shift: one gather of all tokens, 
 on sizes alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -54,6 +54,25 @@ class Cells(NamedTuple):
 
     number: int
     shape: tuple[int, int]
+
+
+class GridPart(NamedTuple):
+    """Some windows of a grid that stand next to each other in its order, for work on a few windows at a time.
+
+    Attributes:
+        start: The first of their tokens.
+        cells: The windows by shape.
+        fitted_window: As of the :class:`WindowGrid`.
+    """
+
+    start: int
+    cells: list[Cells]
+    fitted_window: Pair
+
+    @property
+    def span(self) -> slice:
+        """Their tokens, in window order."""
+        return slice(self.start, self.start + sum(number * h * w for number, (h, w) in self.cells))
 
 
 class WindowGrid(NamedTuple):
@@ -98,6 +117,22 @@ class WindowGrid(NamedTuple):
             Cells(self.batch * rows.number * columns.number, (rows.length, columns.length))
             for rows, columns in self._groups()
         ]
+
+    def parts(self, tokens: int) -> Iterator[GridPart]:
+        """Cuts the grid into parts of so many ``tokens`` at the most, but at least one window."""
+        cells: list[Cells] = []
+        start = held = 0
+        for number, shape in self.cells:
+            area = shape[0] * shape[1]
+            while number:
+                taken = min(number, max((tokens - held) // area, 0 if cells else 1))
+                if taken:
+                    cells.append(Cells(taken, shape))
+                    held, number = held + taken * area, number - taken
+                else:
+                    yield GridPart(start, cells, self.fitted_window)
+                    cells, start, held = [], start + held, 0
+        yield GridPart(start, cells, self.fitted_window)
 
     def order(self, device: torch.device) -> Tensor:
         """Place in raster order, b * H * W + y * W + x, of each token in window order; (B * H * W,)."""
@@ -159,7 +194,8 @@ def _is_tracing() -> bool:
 
 def runs_at_once(x: Tensor) -> bool:
     """Whether nobody records what is done with ``x``: no gradient, no compiler, no tensor that only stands for data."""
-    return type(x) is Tensor and not torch.is_grad_enabled() and not torch.compiler.is_compiling()
+    is_recorded = torch.is_grad_enabled() or torch.compiler.is_compiling() or is_exporting()
+    return type(x) is Tensor and not is_recorded
 
 
 def reorder(x: Tensor, before: WindowGrid | None, after: WindowGrid | None) -> Tensor:

@@ -48,6 +48,26 @@ def test_axis_runs_cut_the_axis_at_the_window_grid(axis: tuple[int, int, int]) -
     assert len(axis_runs(*axis)) <= 3
 
 
+@settings(deadline=None, derandomize=True, max_examples=200)
+@given(axes(), axes(), st.integers(1, 3), st.integers(1, 200))
+def test_parts_are_whole_windows_in_order(
+    rows: tuple[int, int, int], columns: tuple[int, int, int], batch: int, tokens: int
+) -> None:
+    """Joined they are the grid, and none is larger than asked for, but where a single window is."""
+    size, window, shift = zip(rows, columns, strict=True)
+    grid = WindowGrid(batch, size, window, shift)
+    parts, start, windows = list(grid.parts(tokens)), 0, []
+    for part in parts:
+        assert part.span.start == start
+        assert part.fitted_window == grid.fitted_window
+        start = part.span.stop
+        number = sum(cells.number for cells in part.cells)
+        assert number == 1 or part.span.stop - part.span.start <= tokens
+        windows += [shape for n, shape in part.cells for _ in range(n)]
+    assert start == batch * size[0] * size[1]
+    assert windows == [shape for n, shape in grid.cells for _ in range(n)]
+
+
 @settings(deadline=None, derandomize=True, max_examples=60)
 @given(axes(), axes())
 def test_each_window_gets_its_own_tokens_and_they_return_to_their_place(
