@@ -86,6 +86,20 @@ def test_dropped_paths_and_attention_weights_compile(with_cp: bool) -> None:
     assert not torch.equal(one[-1], other[-1])
 
 
+@pytest.mark.parametrize("training", [False, True])
+def test_blocks_compile_one_by_one(training: bool) -> None:
+    """What some do to compile large models sooner: blocks get their grid, whole or in part, as an argument."""
+    model = reference.randomize_(SwinTransformerV2(ARCH, window_size=4, drop_path_rate=0.0)).train(training)
+    image = torch.randn(1, 3, 75, 66)
+    with torch.set_grad_enabled(training):
+        expected = model(image)
+        for stage in model.layers:
+            for block in stage.blocks:
+                block.compile(backend="aot_eager")
+        for one, other in zip(model(image), expected, strict=True):
+            torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("training", [False, True])
 def test_machine_code_computes_the_same_at_all_sizes(training: bool) -> None:
