@@ -78,7 +78,7 @@ class SwinV2Stage(nn.Module):
             x, before = reorder(x, before, grid), grid
             if index < self.recomputed_blocks and torch.is_grad_enabled():
                 x = checkpoint(block, x, grid, pretrained_window, use_reentrant=False)
-            elif x.device.type == "cpu" and runs_at_once(x) and not self.training:
+            elif x.device.type == "cpu" and runs_at_once(x) and not block.training:
                 x = _by_parts(block, x, grid, pretrained_window, bias_version)
             else:
                 x = block(x, grid, pretrained_window, bias_version)

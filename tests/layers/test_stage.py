@@ -53,3 +53,11 @@ def test_a_stage_leaves_its_input_alone() -> None:
     given_x = x.clone()
     stage(x, 1, (4, 4), PRETRAINED)  # one window: no block changes the order
     assert torch.equal(x, given_x)
+
+
+@torch.no_grad()
+def test_a_block_that_trains_in_a_stage_that_does_not_takes_all_windows() -> None:
+    """It drops paths for whole images."""
+    stage = SwinV2Stage(16, 1, 2, (4, 4), [0.5]).eval()
+    stage.blocks[0].train()
+    assert stage(torch.randn(512, 16), 2, (16, 16), PRETRAINED).shape == (512, 16)
