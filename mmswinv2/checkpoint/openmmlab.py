@@ -9,11 +9,13 @@ whoever builds a :class:`~mmswinv2.SwinTransformerV2`. A config whose weights ar
 inferencers do, names it in ``custom_imports``.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import mmengine.runner.runner
+from mmengine.logging import print_log
 from mmengine.model import update_init_info
 from mmengine.runner.checkpoint import CheckpointLoader, save_checkpoint
 from torch import nn
@@ -75,7 +77,10 @@ def _register_loaders() -> None:
 
 
 def save_to_disk(
-    checkpoint: dict[str, Any], filename: str, file_client_args: dict | None = None, backend_args: dict | None = None
+    checkpoint: dict[str, Any],
+    filename: str,
+    file_client_args: dict[str, Any] | None = None,
+    backend_args: dict[str, Any] | None = None,
 ) -> None:
     """Writes a runner's checkpoint whole or not at all, and with a seal.
 
@@ -90,8 +95,11 @@ def save_to_disk(
     """
     if file_client_args or backend_args or "://" in filename:
         save_checkpoint(checkpoint, filename, file_client_args, backend_args)
-    else:
-        save_sealed(checkpoint, Path(filename), checkpoint["meta"]["iter"], resumable="optimizer" in checkpoint)
+        return
+    start, path = time.perf_counter(), Path(filename)
+    save_sealed(checkpoint, path, checkpoint["meta"]["iter"], resumable="optimizer" in checkpoint)
+    took = f"{path.stat().st_size / 2**20:.1f} MiB in {time.perf_counter() - start:.1f} s"
+    print_log(f"Wrote {filename}, {took}", logger="current")
 
 
 _register_loaders()

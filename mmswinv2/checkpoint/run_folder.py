@@ -37,7 +37,7 @@ def newest_whole(folders: Iterable[Path]) -> Newest:
     Args:
         folders: Where the run's checkpoints lie. Those that do not exist are left out.
     """
-    passed_over = []
+    passed_over: list[str] = []
     for path, _ in sorted(resumable(folders).items(), key=lambda item: item[1], reverse=True):
         try:
             check_archive(path)

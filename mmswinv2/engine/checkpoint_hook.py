@@ -43,6 +43,8 @@ class WholeCheckpointHook(CheckpointHook):
     between leaves nothing. The same holds for the best one. Arguments are MMEngine's.
     """
 
+    file_backend: Any  # MMEngine's, then around it a LateRemoval
+
     def before_train(self, runner: Runner) -> None:
         """Finds the folder, and puts removals off from here on."""
         super().before_train(runner)
