@@ -40,7 +40,7 @@ ARCHS = {
 }
 
 
-# Giant has 50 blocks and 3e9 weights. Sizes far beyond it are slips, which would take all of a machine before they fail.
+# Giant has 50 blocks and 3e9 weights. Sizes far beyond it are slips, and would take all of a machine before they fail.
 MAX_BLOCKS, MAX_WEIGHTS = 1000, 10**12
 MAX_PATCH = 2**20  # values of a patch, all channels
 
@@ -74,15 +74,19 @@ def parse_arch(arch: str | Mapping[str, Any]) -> Arch:
     if len(depths) != len(num_heads):
         raise ConfigError(f"arch: depths {depths} and num_heads {num_heads} must have one entry per stage each")
     parsed = Arch(int(embed_dims), depths, num_heads, period)
-    if sum(depths) > MAX_BLOCKS:
-        raise ConfigError(f"arch: depths {depths} are more than {MAX_BLOCKS} blocks; giant has 50")
-    weights = sum(12 * depth * dims**2 for depth, dims in zip(depths, parsed.stage_dims, strict=True))
-    if weights > MAX_WEIGHTS:
-        raise ConfigError(f"arch: {arch} has more than {MAX_WEIGHTS:.0e} weights; giant has 3e+09")
     for stage, (dims, heads) in enumerate(zip(parsed.stage_dims, num_heads, strict=True)):
         if dims % heads:
             raise ConfigError(f"arch: the {dims} channels of stage {stage} do not divide into {heads} heads")
+    _check_size(parsed)
     return parsed
+
+
+def _check_size(arch: Arch) -> None:
+    if sum(arch.depths) > MAX_BLOCKS:
+        raise ConfigError(f"arch: depths {arch.depths} are more than {MAX_BLOCKS} blocks; giant has 50")
+    weights = sum(12 * depth * dims**2 for depth, dims in zip(arch.depths, arch.stage_dims, strict=True))
+    if weights > MAX_WEIGHTS:
+        raise ConfigError(f"arch: {arch} has more than {MAX_WEIGHTS:.0e} weights; giant has 3e+09")
 
 
 def is_positive_int(value: object) -> TypeGuard[int]:
