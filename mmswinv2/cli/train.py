@@ -1,14 +1,25 @@
 """Trains what a config describes: a detector, a segmentor, a classifier or a SimMIM pretraining."""
 
 import argparse
+from contextlib import nullcontext
 
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import find_latest_checkpoint
 
 from ..errors import ConfigError, EnvironmentProblem
-from ..preflight import LOADERS
-from .runs import add_config_arguments, add_run_arguments, build_runner, explained, require, run_config
+from ..preflight import LOADERS, check_new_run, check_resumed_config, check_work_dir
+from .disk import disk_faults_explained, stop_on_lost_log, warn_of_little_room
+from .run_lock import only_run_in
+from .runs import (
+    add_config_arguments,
+    add_run_arguments,
+    build_runner,
+    explained,
+    is_main_process,
+    require,
+    run_config,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,9 +49,30 @@ def run(args: argparse.Namespace) -> None:
         enable_amp(cfg)
     if args.auto_scale_lr:
         enable_auto_scale_lr(cfg)
-    if args.resume:
-        enable_resume(cfg, args.resume)
-    explained(lambda: build_runner(cfg, LOADERS).train(), cfg)
+    check_work_dir(cfg.work_dir)
+    with only_run_in(cfg.work_dir) if is_main_process() else nullcontext(), disk_faults_explained(cfg.work_dir):
+        if args.resume:
+            enable_resume(cfg, args.resume)
+        if is_main_process():
+            check_history(cfg)
+        explained(lambda: train(cfg), cfg)
+
+
+def train(cfg: Config) -> None:
+    """Builds the runner and trains."""
+    runner = build_runner(cfg, LOADERS)
+    stop_on_lost_log(runner.logger)
+    if is_main_process():
+        warn_of_little_room(runner)
+    runner.train()
+
+
+def check_history(cfg: Config) -> None:
+    """Checks the run that is to go on, or that a new one has its work dir for itself."""
+    if not cfg.get("resume"):
+        check_new_run(cfg)
+    elif cfg.get("load_from"):
+        check_resumed_config(cfg, cfg.load_from)
 
 
 def enable_resume(cfg: Config, checkpoint: str) -> None:
