@@ -18,7 +18,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 from torch import nn
 
-from ..errors import EnvironmentProblem
+from ..errors import EnvironmentProblem, UserError
 from ..preflight import numbered_checkpoints
 
 FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO)
@@ -33,14 +33,26 @@ def disk_faults_explained(work_dir: str) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        if error.errno not in FAULTS:
+    except UserError:
+        raise
+    except Exception as error:
+        fault = disk_fault(error)
+        if fault is None:
             raise
-        name = os.path.abspath(error.filename) if isinstance(error.filename, str) else "a file of this run"
+        name = os.path.abspath(fault.filename) if isinstance(fault.filename, str) else "a file of this run"
         raise EnvironmentProblem(
-            f"The disk does not take {name}: {error.strerror} ({room(work_dir)}). Mend that, then go on with --resume: "
+            f"The disk refuses {name}: {fault.strerror} ({room(work_dir)}). Mend that, then go on with --resume: "
             f"{what_is_left(work_dir)}"
         ) from error
+
+
+def disk_fault(error: BaseException | None) -> OSError | None:
+    """The fault of a disk behind an error, which may have come up while another was handled; None: there is none."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FAULTS:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def room(work_dir: str) -> str:
@@ -80,8 +92,8 @@ def _raise(handler: logging.FileHandler, record: logging.LogRecord) -> None:
 def warn_of_little_room(runner: Runner) -> None:
     """Warns where the checkpoints that a training will keep do not fit on the disk."""
     hook = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
-    if hook is None or hook.out_dir is not None or hook.interval < 1:
-        return
+    if hook is None or hook.out_dir is not None or hook.interval < 1 or not isinstance(runner.model, nn.Module):
+        return  # nothing is saved here, or by a strategy, which builds the model later
     more = kept_checkpoints(hook, runner.cfg.train_cfg) - len(numbered_checkpoints(runner.work_dir))
     one = checkpoint_size(runner.model)
     free = shutil.disk_usage(runner.work_dir).free

@@ -1,6 +1,7 @@
 """Trains what a config describes: a detector, a segmentor, a classifier or a SimMIM pretraining."""
 
 import argparse
+import os
 from contextlib import nullcontext
 
 from mmengine.config import Config
@@ -50,7 +51,8 @@ def run(args: argparse.Namespace) -> None:
     if args.auto_scale_lr:
         enable_auto_scale_lr(cfg)
     check_work_dir(cfg.work_dir)
-    with only_run_in(cfg.work_dir) if is_main_process() else nullcontext(), disk_faults_explained(cfg.work_dir):
+    lock = only_run_in(cfg.work_dir) if is_main_process() else nullcontext()
+    with disk_faults_explained(cfg.work_dir), lock:
         if args.resume:
             enable_resume(cfg, args.resume)
         if is_main_process():
@@ -73,6 +75,8 @@ def check_history(cfg: Config) -> None:
         check_new_run(cfg)
     elif cfg.get("load_from"):
         check_resumed_config(cfg, cfg.load_from)
+        if os.path.dirname(os.path.abspath(cfg.load_from)) != os.path.abspath(cfg.work_dir):
+            check_new_run(cfg)
 
 
 def enable_resume(cfg: Config, checkpoint: str) -> None:

@@ -195,7 +195,7 @@ def _never_ends(sampler: dict) -> bool:
     return bool(sampler.get("infinite")) or "InfiniteSampler" in str(sampler.get("type"))
 
 
-BLOCK = 2**16  # bytes
+BLOCK = 2**12  # bytes
 
 
 def check_work_dir(path: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ..checkpoint.safe_pickle import load_pickle
+from ..checkpoint import read_checkpoint
 from ..errors import CheckpointError, ConfigError, list_some, name_some
 from .config_text import leaves, parse_config
 
@@ -83,11 +83,16 @@ def saved_config(path: str) -> dict[str, Any]:
         CheckpointError: The file cannot be read.
         ValueError: It keeps none, or one that is not plain settings.
     """
-    return _config_of(load_pickle(Path(path), path, "meta"))
+    return _config_of(_without_tensors(path))
 
 
-def _config_of(checkpoint: Any) -> dict[str, Any]:
-    meta = checkpoint.get("meta") if isinstance(checkpoint, Mapping) else None
+def _without_tensors(path: str) -> dict[str, Any]:
+    """What a checkpoint holds, its tensors without their values; safetensors hold nothing else."""
+    return {} if path.endswith(".safetensors") else read_checkpoint(path, "meta").content
+
+
+def _config_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    meta = checkpoint.get("meta")
     text = meta.get("cfg") if isinstance(meta, Mapping) else None
     if not isinstance(text, str):
         raise ValueError("it keeps no config")
@@ -107,7 +112,7 @@ def check_resumed_config(cfg: Config, checkpoint_path: str) -> None:
     """
     if not os.path.isfile(checkpoint_path):
         return
-    checkpoint = load_pickle(Path(checkpoint_path), checkpoint_path, "meta")
+    checkpoint = _without_tensors(checkpoint_path)
     try:
         old = _config_of(checkpoint)
     except ValueError as error:
@@ -136,7 +141,7 @@ def check_resumed_config(cfg: Config, checkpoint_path: str) -> None:
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
     """Yields (dotted key, old value, new value) of what a training depends on."""
     before, after = (dict(leaves({root: cfg[root] for root in ROOTS if cfg.get(root)})) for cfg in (old, new))
-    for key in {**before, **after}:
+    for key in sorted({**before, **after}, key=lambda key: key.count(".")):  # what matters most comes first
         values = before.get(key), after.get(key)  # None is as good as nothing
         if not HARMLESS.fullmatch(key) and not _equal(key, *values):
             yield key, *values

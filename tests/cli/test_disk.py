@@ -55,7 +55,7 @@ def test_a_full_disk_ends_the_run_with_a_sentence(small_disk: Path, tmp_path: Pa
     _, said = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "Traceback" not in said and "Logging error" not in said
-    assert f"The disk does not take {small_disk}/work/" in said
+    assert f"The disk refuses {small_disk}/work/" in said
     assert f"No space left on device (0.0 MiB free in {small_disk}/work, " in said
     newest = said.split("the last whole checkpoint is ")[1].strip()
     ballast.unlink()

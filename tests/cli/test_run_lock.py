@@ -41,8 +41,8 @@ def holder(work_dir: Path) -> Iterator[tuple[subprocess.Popen, int]]:
         yield process, worker
     finally:
         process.kill()
+        os.kill(worker, signal.SIGKILL)  # it has the pipe open
         process.communicate()
-        os.kill(worker, signal.SIGKILL)
 
 
 def leave_facts(work_dir: Path, **changes: object) -> None:

@@ -1,20 +1,21 @@
 """Real trainings in one work dir: beside each other, after a kill, with another config, another model, another clock."""
 
 import json
-import runpy
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from ..engine.tiny_training import CLASSIFIER, EPOCHS, training
-from ..support import ROOT
 from .small_run import ENDLESS, write_config
 from .support import TIMEOUT, command, environment, run_tool
+from .test_run_lock import holder
+from .test_user_errors import refusal
 
 Refuse = Callable[..., str]
 
@@ -49,21 +50,12 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, str]:
 
 
 @pytest.fixture
-def refusal(
+def refuse(
     killed: tuple[Path, int, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Refuse:
-    """Runs ``tools/train.py`` in this process, which must refuse, and returns what it said."""
-
-    def refuse(*arguments: object) -> str:
-        monkeypatch.chdir(killed[0])
-        monkeypatch.setenv("PYTHONPATH", str(ROOT))
-        monkeypatch.setattr(sys, "argv", command("train.py", *arguments)[1:])
-        with pytest.raises(SystemExit) as end:
-            runpy.run_path(str(ROOT / "tools/train.py"), run_name="__main__")
-        assert end.value.code == 2
-        return capsys.readouterr().err
-
-    return refuse
+    """Runs ``tools/train.py`` beside the killed run, in this process. It must refuse, and what it said is returned."""
+    monkeypatch.chdir(killed[0])
+    return partial(refusal, "train.py", monkeypatch=monkeypatch, capsys=capsys)
 
 
 def test_a_run_goes_on_at_once_after_a_kill(killed: tuple[Path, int, str]) -> None:
@@ -86,36 +78,37 @@ def test_a_run_goes_on_at_once_after_a_kill(killed: tuple[Path, int, str]) -> No
     assert (folder / "work/run.lock").read_text() == ""
 
 
-def test_another_config_is_refused_before_anything_is_built(killed: tuple[Path, int, str], refusal: Refuse) -> None:
+def test_another_config_is_refused_before_anything_is_built(killed: tuple[Path, int, str], refuse: Refuse) -> None:
     """The keys that differ are named; the run that is there stays as it is."""
     folder, *_ = killed
     before = sorted(path for path in (folder / "work").rglob("*"))
     options = ("model.backbone.arch.embed_dims=16", "optim_wrapper.optimizer.type=SGD", "train_cfg.max_iters=7")
-    said = refusal("config.py", "--work-dir", "work", "--resume", "--cfg-options", *options)
+    said = refuse("config.py", "--work-dir", "work", "--resume", "--cfg-options", *options)
     assert "  model.backbone.arch.embed_dims: 8 -> 16\n  optim_wrapper.optimizer.type: 'AdamW' -> 'SGD'\nSet" in said
     assert sorted(path for path in (folder / "work").rglob("*")) == before
 
 
-def test_the_work_dir_of_another_task_is_refused(killed: tuple[Path, int, str], refusal: Refuse) -> None:
+def test_the_work_dir_of_another_task_is_refused(killed: tuple[Path, int, str], refuse: Refuse) -> None:
     """With --resume and without."""
     folder, *_ = killed
     imports = dict(imports=["tests.engine.tiny_training"], allow_failed_imports=False)
     write_config(folder / "other.py", **training(CLASSIFIER, **EPOCHS), custom_imports=imports)
-    said = refusal("other.py", "--work-dir", "work", "--resume")
+    said = refuse("other.py", "--work-dir", "work", "--resume")
     assert "  model.type: 'mmswinv2.SimMIM' -> 'mmswinv2.ImageClassifier'\n" in said
-    said = refusal("other.py", "--work-dir", "work")
+    said = refuse("other.py", "--work-dir", "work")
     assert "a run with another model (SimMIM, this config has ImageClassifier): iter_" in said
 
 
-def test_a_new_run_does_not_overwrite_the_last_one(killed: tuple[Path, int, str], refusal: Refuse) -> None:
-    said = refusal("config.py", "--work-dir", "work")
+def test_a_new_run_does_not_overwrite_the_last_one(killed: tuple[Path, int, str], refuse: Refuse) -> None:
+    said = refuse("config.py", "--work-dir", "work")
     assert "/work holds the checkpoints of an earlier run: iter_" in said and "go on from them with --resume" in said
 
 
 # A clock that was set back to the very second of an earlier run: MMEngine names the folder of logs by it.
 FROZEN = """
 import sys, time
-time.time = lambda: 1.7e9 + (time.monotonic() % 1) / 2
+start = time.monotonic()
+time.time = lambda: 1.7e9 + (time.monotonic() - start) / 1000
 sys.argv = ["train"] + sys.argv[1:]
 from mmswinv2.cli import main
 main(sys.argv)
@@ -142,10 +135,12 @@ def test_a_clock_set_back_loses_no_log(tmp_path: Path) -> None:
     assert (folder / f"{folder.name}.log").read_text().count("Iter(train)") == 4
 
 
-def test_processes_beside_the_first_take_no_lock(killed: tuple[Path, int, str], refusal: Refuse) -> None:
-    """All processes of a launch are one run. This one is the second, and fails later, for its config's data."""
-    folder, *_ = killed
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RANK", "1")
-        said = refusal("config.py", "--work-dir", "work", "--cfg-options", "load_from=missing.pth")
-    assert "There is no checkpoint" in said
+def test_processes_beside_the_first_take_no_lock(
+    killed: tuple[Path, int, str], refuse: Refuse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All processes of a launch are one run: the second goes on to its next fault where the first is stopped."""
+    options = ("--work-dir", "work", "--cfg-options", "load_from=missing.pth")
+    with holder(killed[0] / "work"):
+        assert "at work in" in refuse("config.py", *options)
+        monkeypatch.setenv("RANK", "1")
+        assert "There is no checkpoint" in refuse("config.py", *options)
