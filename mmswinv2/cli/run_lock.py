@@ -37,14 +37,7 @@ def only_run_in(work_dir: str) -> Iterator[None]:
         EnvironmentProblem: Another training has the lock, or nobody can tell.
     """
     path = os.path.abspath(os.path.join(work_dir, LOCK))
-    try:
-        file = open(path, "a+", encoding="utf-8")  # closed below; leaves what another has written
-    except OSError as error:
-        raise EnvironmentProblem(
-            f"The lock of the work dir, {path}, cannot be opened ({error.strerror}): if no training runs there, delete "
-            "it; or choose another folder with --work-dir"
-        ) from error
-    with file:
+    with opened(path) as file:
         held = lock(file)
         other = read_facts(file)
         if held is False or (held is None and may_run(other)):
@@ -61,6 +54,17 @@ def only_run_in(work_dir: str) -> Iterator[None]:
         finally:
             with suppress(OSError):  # a full disk: the facts stay, the lock ends all the same
                 file.truncate(0)
+
+
+def opened(path: str) -> TextIO:
+    """The lock's file, made if there is none. What another has written stays in it."""
+    try:
+        return open(path, "a+", encoding="utf-8")
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"The lock of the work dir, {path}, cannot be opened ({error.strerror}): if no training runs there, delete "
+            "it; or choose another folder with --work-dir"
+        ) from error
 
 
 def lock(file: TextIO) -> bool | None:

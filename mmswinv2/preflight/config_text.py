@@ -60,7 +60,7 @@ def _value(node: ast.expr | None) -> Any:
 
 
 def leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Yields (dotted key, value) of all that is in nested dicts and in lists of dicts, as ``parse_config`` returns it."""
+    """Yields (dotted key, value) of all that is in nested dicts and lists of dicts, as :func:`parse_config` has it."""
     if isinstance(value, Mapping) and value:
         for name, inner in value.items():
             yield from leaves(inner, f"{key}.{name}" if key else str(name))

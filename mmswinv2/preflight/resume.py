@@ -157,7 +157,7 @@ def _equal(key: str, old: Any, new: Any) -> bool:
 
 def is_fatal(difference: Difference, checkpoint: Mapping[str, Any]) -> bool:
     """Whether a run cannot go on with a change."""
-    key, old, new = difference
+    key, *_ = difference
     if key == "train_dataloader.batch_size":
         return within_epoch(checkpoint)
     return bool(FATAL.fullmatch(key))

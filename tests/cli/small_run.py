@@ -14,7 +14,13 @@ def write_config(path: Path, **changes: Any) -> Path:
     """Writes the config; ``changes`` replace whole settings."""
     imports = dict(imports=["tests.engine.tiny_training"], allow_failed_imports=False)
     vis_backends = [dict(type="LocalVisBackend")]
-    config = training(SIMMIM, **ITERATIONS, custom_imports=imports, log_level="INFO", log_processor=dict(by_epoch=False))
-    config["visualizer"] = dict(type="Visualizer", vis_backends=vis_backends)
-    Config({**config, **changes}).dump(path)
+    config = {
+        **training(SIMMIM, **ITERATIONS),
+        "custom_imports": imports,
+        "log_level": "INFO",
+        "log_processor": dict(by_epoch=False),
+        "visualizer": dict(type="Visualizer", vis_backends=vis_backends),
+        **changes,
+    }
+    Config(config).dump(path)
     return path

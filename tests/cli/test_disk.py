@@ -111,4 +111,4 @@ def test_each_fault_of_a_disk_is_explained(number: int, tmp_path: Path) -> None:
 def test_other_errors_stay_as_they_are(tmp_path: Path) -> None:
     """They are no fault of the disk."""
     with pytest.raises(FileNotFoundError), disk_faults_explained(str(tmp_path)):
-        open(tmp_path / "missing")
+        (tmp_path / "missing").read_text()

@@ -1,4 +1,4 @@
-"""Real trainings in one work dir: beside each other, after a kill, with another config, another model, another clock."""
+"""Real trainings in one work dir: beside each other, after a kill, with another config, model or clock."""
 
 import json
 import signal

@@ -8,16 +8,12 @@ from torch import nn
 
 from mmswinv2.preflight.config_text import leaves, parse_config
 
-from ..support import ROOT
-
-RECIPES = sorted(path for path in (ROOT / "configs").glob("*/*.py") if path.parent.name != "_base_")
-
 REFUSED = {
     "import": "import os",
     "call": "a = __import__('os').system('touch ran')",
     "call inside": "a = dict(b=[open('ran', 'w')])",
     "comprehension": "a = [x for x in (1, 2)]",
-    "f-string": "a = f'{open(\"ran\", \"w\")}'",
+    "f-string": 'a = f\'{open("ran", "w")}\'',
     "lambda": "a = lambda: 1",
     "unpacked dict": "a = dict(**{'b': 1})",
     "starred list": "a = [*range(10**9)]",
@@ -37,9 +33,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_is_no_setting_is_refused_and_not_run(
-    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_no_setting_is_refused_and_not_run(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError):
         parse_config(REFUSED[case])
@@ -57,10 +51,4 @@ def test_settings_of_every_kind_come_back(formatted: bool) -> None:
         "limits": [float("inf"), -float("inf"), float("nan")],
     }
     config = Config(settings, format_python_code=formatted)
-    assert dict(leaves(parse_config(config.pretty_text))) == dict(leaves(config.to_dict()))
-
-
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
-def test_every_recipe_comes_back(recipe: Path) -> None:
-    config = Config(Config.fromfile(recipe).to_dict(), format_python_code=False)
     assert dict(leaves(parse_config(config.pretty_text))) == dict(leaves(config.to_dict()))

@@ -12,8 +12,17 @@ from mmengine.config import Config
 from mmswinv2.errors import CheckpointError, ConfigError
 from mmswinv2.preflight import check_new_run, check_resumed_config, numbered_checkpoints
 
-from ..engine.tiny_training import CLASSIFIER, EPOCHS, training
-from .test_config_text import RECIPES
+from ..engine.tiny_training import CLASSIFIER, EPOCHS, ITERATIONS, SIMMIM, training
+from ..support import ROOT
+
+RECIPES = sorted(path for path in (ROOT / "configs").glob("*/*.py") if path.parent.name != "_base_")
+
+
+@pytest.fixture
+def upernet(monkeypatch: pytest.MonkeyPatch) -> Config:
+    """Config of the tiny UPerNet."""
+    monkeypatch.setenv("TINY_ROOT", "data")
+    return Config.fromfile(ROOT / "tests/cli/tiny_upernet.py")
 
 
 def checkpoint(path: Path, cfg: Config | None, epoch: int = 0, done: int = 4, **content: Any) -> str:
@@ -45,11 +54,11 @@ FATAL = {
 
 
 @pytest.mark.parametrize("case", FATAL)
-def test_what_the_run_cannot_go_on_with_is_named(case: str, segmentation: Config, tmp_path: Path) -> None:
+def test_what_the_run_cannot_go_on_with_is_named(case: str, upernet: Config, tmp_path: Path) -> None:
     options, expected = FATAL[case]
-    path = checkpoint(tmp_path / "iter_4.pth", segmentation)
+    path = checkpoint(tmp_path / "iter_4.pth", upernet)
     with pytest.raises(ConfigError, match=re.escape(f"  {expected}")) as error:
-        check_resumed_config(merged(segmentation, options), path)
+        check_resumed_config(merged(upernet, options), path)
     assert f"--cfg-options load_from={path} and another --work-dir" in str(error.value)
 
 
@@ -68,11 +77,11 @@ ALLOWED = {
 
 @pytest.mark.parametrize("case", ALLOWED)
 def test_what_may_change_is_said(
-    case: str, segmentation: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    case: str, upernet: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """MMEngine takes optimizer and schedule from the checkpoint: a new learning rate in the config does nothing."""
     options, heading, expected = ALLOWED[case]
-    check_resumed_config(merged(segmentation, options), checkpoint(tmp_path / "iter_4.pth", segmentation))
+    check_resumed_config(merged(upernet, options), checkpoint(tmp_path / "iter_4.pth", upernet))
     first, *rest = capsys.readouterr().out.splitlines()
     assert heading in first and rest == [f"  {expected}"]
 
@@ -102,10 +111,10 @@ SILENT = {
 
 
 def test_what_does_not_matter_is_not_mentioned(
-    segmentation: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    upernet: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Places, logs, validation and speed may change from start to start."""
-    check_resumed_config(merged(segmentation, SILENT), checkpoint(tmp_path / "iter_4.pth", segmentation))
+    check_resumed_config(merged(upernet, SILENT), checkpoint(tmp_path / "iter_4.pth", upernet))
     assert capsys.readouterr().out == ""
 
 
@@ -132,45 +141,45 @@ def test_batch_size_is_fixed_within_an_epoch(epoch: int, done: int, refused: boo
 
 @pytest.mark.parametrize("text", ["raise SystemExit", "model = open('ran', 'w')", 7, None])
 def test_a_config_that_cannot_be_compared_is_said_and_not_run(
-    text: Any, segmentation: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    text: Any, upernet: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     path = checkpoint(tmp_path / "iter_4.pth", None)
     torch.save({"meta": {"cfg": text}, "state_dict": {}}, path)
-    check_resumed_config(segmentation, path)
+    check_resumed_config(upernet, path)
     assert "cannot be compared" in capsys.readouterr().out
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_damaged_checkpoint_is_named(segmentation: Config, tmp_path: Path) -> None:
-    path = Path(checkpoint(tmp_path / "iter_4.pth", segmentation))
+def test_a_damaged_checkpoint_is_named(upernet: Config, tmp_path: Path) -> None:
+    path = Path(checkpoint(tmp_path / "iter_4.pth", upernet))
     path.write_bytes(path.read_bytes()[:-300])
     with pytest.raises(CheckpointError, match=r"iter_4\.pth: damaged"):
-        check_resumed_config(segmentation, str(path))
+        check_resumed_config(upernet, str(path))
 
 
-def test_a_new_run_does_not_begin_over_an_earlier_one(segmentation: Config, tmp_path: Path) -> None:
-    segmentation.work_dir = str(tmp_path)
-    check_new_run(segmentation)
+def test_a_new_run_does_not_begin_over_an_earlier_one(upernet: Config, tmp_path: Path) -> None:
+    upernet.work_dir = str(tmp_path)
+    check_new_run(upernet)
     for name in ("untrained.pth", "best_mIoU_iter_2.pth", "iter_x.pth"):
         (tmp_path / name).write_bytes(b"")
-    check_new_run(segmentation)
+    check_new_run(upernet)
     for number in (2, 4, 10, 6):
-        checkpoint(tmp_path / f"iter_{number}.pth", segmentation)
+        checkpoint(tmp_path / f"iter_{number}.pth", upernet)
     expected = f"work dir {tmp_path} holds the checkpoints of an earlier run: iter_10.pth, iter_6.pth, iter_4.pth and 1"
     with pytest.raises(ConfigError, match=f"{re.escape(expected)} more.*go on from them with --resume"):
-        check_new_run(segmentation)
+        check_new_run(upernet)
     (tmp_path / "iter_10.pth").write_bytes(b"")
     with pytest.raises(ConfigError, match="of an earlier run"):
-        check_new_run(segmentation)
+        check_new_run(upernet)
 
 
-def test_a_work_dir_of_another_model_is_named(segmentation: Config, detection: Config, tmp_path: Path) -> None:
+def test_a_work_dir_of_another_model_is_named(upernet: Config, tmp_path: Path) -> None:
     """``--resume`` is no way on there."""
-    detection.work_dir = str(tmp_path)
-    checkpoint(tmp_path / "epoch_1.pth", segmentation)
-    with pytest.raises(ConfigError, match=r"another model \(EncoderDecoder, this config has MaskRCNN\)") as error:
-        check_new_run(detection)
+    checkpoint(tmp_path / "epoch_1.pth", upernet)
+    simmim = Config({**training(SIMMIM, **ITERATIONS), "work_dir": str(tmp_path)})
+    with pytest.raises(ConfigError, match=r"another model \(EncoderDecoder, this config has SimMIM\)") as error:
+        check_new_run(simmim)
     assert "--resume" not in str(error.value)
 
 
