@@ -13,7 +13,7 @@ from mmswinv2.cli.disk import disk_faults_explained
 from mmswinv2.errors import EnvironmentProblem
 
 from .small_run import ENDLESS, write_config
-from .support import command, environment, run_tool
+from .support import TIMEOUT, command, environment, run_tool
 from .test_work_dir import wait_for
 
 SMALL_DISK = 4 * 2**20
@@ -48,11 +48,14 @@ def test_a_full_disk_ends_the_run_with_a_sentence(small_disk: Path, tmp_path: Pa
     config = write_config(tmp_path / "config.py", train_cfg=ENDLESS)
     start = command("train.py", config, "--work-dir", small_disk / "work", "--cfg-options")
     start += ["default_hooks.checkpoint.max_keep_ckpts=2"]
-    pipes = dict(stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    process = subprocess.Popen(start, cwd=tmp_path, env=environment(tmp_path), **pipes)
-    wait_for(small_disk / "work/iter_4.pth", process)
+    errors = tmp_path / "errors"
+    with open(errors, "w") as file:
+        out = dict(stdout=subprocess.DEVNULL, stderr=file)
+        process = subprocess.Popen(start, cwd=tmp_path, env=environment(tmp_path), **out)
+    wait_for(small_disk / "work/iter_4.pth", process, errors)
     ballast = fill(small_disk)
-    _, said = process.communicate(timeout=60)
+    process.wait(timeout=TIMEOUT)
+    said = errors.read_text()
     assert process.returncode == 2
     assert "Traceback" not in said and "Logging error" not in said
     assert f"The disk refuses {small_disk}/work/" in said
