@@ -8,10 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
 
-from mmswinv2.cli.disk import disk_faults_explained
-from mmswinv2.errors import EnvironmentProblem
+from mmswinv2 import SwinTransformerV2
+from mmswinv2.cli.disk import checkpoint_size, disk_faults_explained, warn_of_little_room
+from mmswinv2.errors import ConfigError, EnvironmentProblem
+from mmswinv2.preflight import check_work_dir
 
+from ..engine.tiny_training import ITERATIONS, SIMMIM, training
 from .small_run import ENDLESS, write_config
 from .support import TIMEOUT, command, environment, run_tool
 from .test_work_dir import wait_for
@@ -71,18 +77,14 @@ def test_a_full_disk_ends_the_run_with_a_sentence(small_disk: Path, tmp_path: Pa
     assert (small_disk / f"work/iter_{end}.pth").is_file()
 
 
-def test_a_full_disk_is_found_before_the_run(small_disk: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_found_before_the_run(small_disk: Path) -> None:
     """And a read-only one."""
-    config = write_config(tmp_path / "config.py")
-    (small_disk / "work").mkdir()
     fill(small_disk)
-    result = run_tool("train.py", config, "--work-dir", small_disk / "work", root=tmp_path, cwd=tmp_path)
-    assert result.returncode == 2
-    assert f"work dir {small_disk}/work cannot be written (No space left on device)" in result.stderr
+    with pytest.raises(ConfigError, match=rf"work dir {small_disk} cannot be written \(No space left on device\)"):
+        check_work_dir(str(small_disk))
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    result = run_tool("train.py", config, "--work-dir", small_disk / "work", root=tmp_path, cwd=tmp_path)
-    assert result.returncode == 2
-    assert f"work dir {small_disk}/work cannot be written (Read-only file system)" in result.stderr
+    with pytest.raises(ConfigError, match=rf"work dir {small_disk} cannot be written \(Read-only file system\)"):
+        check_work_dir(str(small_disk))
 
 
 def test_a_quota_on_files_ends_the_run_with_a_sentence(tmp_path: Path) -> None:
@@ -115,3 +117,31 @@ def test_other_errors_stay_as_they_are(tmp_path: Path) -> None:
     """They are no fault of the disk."""
     with pytest.raises(FileNotFoundError), disk_faults_explained(str(tmp_path)):
         (tmp_path / "missing").read_text()
+
+
+def small_runner(work_dir: Path, max_iters: int, keep: int) -> Runner:
+    """A training that saves after every second iteration."""
+    config = training(SIMMIM, dict(ENDLESS, max_iters=max_iters), ITERATIONS["sampler"])
+    config["default_hooks"]["checkpoint"]["max_keep_ckpts"] = keep
+    return Runner.from_cfg(Config(dict(config, work_dir=str(work_dir), experiment_name=work_dir.name)))
+
+
+@pytest.mark.parametrize(("max_iters", "keep", "number"), [(10**15, -1, 5 * 10**14), (10**15, 3, None), (4, -1, None)])
+def test_checkpoints_that_will_not_fit_are_told_of_before(
+    max_iters: int, keep: int, number: int | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Figures of the run's own: how many it keeps at a time, how large each will be, how much is free."""
+    warn_of_little_room(small_runner(tmp_path / f"work{max_iters}{keep}", max_iters, keep))
+    said = capsys.readouterr().out
+    assert ("make room" in said) == (number is not None)
+    assert number is None or f"will write {number} checkpoints of about 0." in said
+
+
+def test_the_size_of_a_checkpoint_is_known_before_it_is_written(tmp_path: Path) -> None:
+    """To a tenth: names and places in the file are not counted, which are few in real models."""
+    model = SwinTransformerV2(arch=dict(embed_dims=96, depths=[2, 2], num_heads=[3, 6]), out_indices=(0, 1))
+    optimizer = torch.optim.AdamW(model.parameters())
+    sum(level.sum() for level in model(torch.zeros(1, 3, 32, 32))).backward()
+    optimizer.step()
+    torch.save({"state_dict": model.state_dict(), "optimizer": optimizer.state_dict()}, tmp_path / "iter_1.pth")
+    assert checkpoint_size(model) == pytest.approx((tmp_path / "iter_1.pth").stat().st_size, rel=0.1)

@@ -115,6 +115,7 @@ main(sys.argv)
 """
 
 
+@pytest.mark.full
 def test_a_clock_set_back_loses_no_log(tmp_path: Path) -> None:
     """Two runs of the same second write into one folder, one after the other: nothing is overwritten."""
     config = write_config(tmp_path / "config.py")
