@@ -45,7 +45,7 @@ class CheckpointError(UserError, ValueError):
 
 
 class EnvironmentProblem(UserError, RuntimeError):  # noqa: N818, EnvironmentError is Python's own name for OSError
-    """Installed packages or hardware do not do what is asked of them: the message names the package."""
+    """Packages, hardware, the disk or another process stand in the way: the message names which."""
 
 
 def name_some(items: Iterable[object], limit: int = 8) -> str:

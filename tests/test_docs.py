@@ -109,13 +109,13 @@ def runs(checkout: Path) -> dict[str, str]:
 
 def test_own_coco_json_trains_and_is_evaluated(checkout: Path, runs: dict[str, str]) -> None:
     assert re.search(r"Epoch\(val\).*coco/bbox_mAP: .*coco/segm_mAP: ", runs["nuclei_mask-rcnn"])
-    assert (checkout / "work_dirs/nuclei_mask-rcnn/epoch_1.pth").is_file()
+    assert (checkout / "work_dirs/try_mask-rcnn/epoch_1.pth").is_file()
 
 
 def test_own_label_maps_train_and_are_evaluated(checkout: Path, runs: dict[str, str]) -> None:
     assert re.search(r"Iter\(val\).*mIoU: ", runs["nuclei_upernet"])
     assert re.search(r"\|\s+histology-nucleus\s+\|", runs["nuclei_upernet"])
-    assert (checkout / "work_dirs/nuclei_upernet/iter_2.pth").is_file()
+    assert (checkout / "work_dirs/try_upernet/iter_2.pth").is_file()
 
 
 def test_classes_are_numbered_in_the_order_of_the_page(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from .backbone import BackboneCheckpoint, NativeWeights, describe_arch, model_we
 from .convert import TARGETS, check_target, convert, save_converted
 from .forms import FORMS
 from .load import LoadReport, describe, load_pretrained, match_state
-from .run_folder import last_written, newest_whole, remove_partial
+from .run_folder import last_written, newest_whole, remove_partial, set_aside
 from .sources import HUB_PREFIX, read_checkpoint
 from .windows import Windows
 
@@ -33,5 +33,6 @@ __all__ = [
     "read_checkpoint",
     "remove_partial",
     "save_converted",
+    "set_aside",
     "to_native",
 ]

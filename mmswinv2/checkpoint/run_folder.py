@@ -4,6 +4,7 @@ Only what a checkpoint says of itself counts: its seal, else its name. Neither t
 be lost or empty, nor times of files, which follow clocks, decide what is newest.
 """
 
+import itertools
 import math
 import re
 from collections.abc import Iterable, Iterator
@@ -68,6 +69,28 @@ def resumable(folders: Iterable[Path]) -> dict[Path, float]:
         elif seal is None and match:
             found[path] = float(match[2])
     return found
+
+
+def set_aside(folder: Path) -> dict[Path, Path]:
+    """Moves what an earlier run has saved into a folder of its own, ``earlier_1``, ``earlier_2`` and so on.
+
+    A new run would overwrite the checkpoints one by one, and ``--resume`` would go on from those with higher numbers.
+
+    Returns:
+        From the old path to the new one, both absolute.
+    """
+    folder = folder.resolve()
+    files = [*resumable([folder]), *folder.glob("best_*.pth")]
+    if not files:
+        return {}
+    count = next(number for number in itertools.count(1) if not (folder / f"earlier_{number}").exists())
+    place = folder / f"earlier_{count}"
+    place.mkdir()
+    moved = {}
+    for path in [*files, folder / LAST]:
+        if path.exists():
+            moved[path] = path.rename(place / path.name)
+    return moved
 
 
 def last_written(folder: Path) -> str | None:

@@ -1,14 +1,18 @@
 """Trains what a config describes: a detector, a segmentor, a classifier or a SimMIM pretraining."""
 
 import argparse
+import os
+from contextlib import nullcontext
 from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.device import get_device
 
-from ..checkpoint import HUB_PREFIX, check_archive, last_written, newest_whole, remove_partial
+from ..checkpoint import HUB_PREFIX, check_archive, last_written, newest_whole, remove_partial, set_aside
 from ..errors import CheckpointError, ConfigError, EnvironmentProblem
-from ..preflight import LOADERS
+from ..preflight import LOADERS, check_new_run, check_resumed_config, check_work_dir
+from .disk import disk_faults_explained, stop_on_lost_log, warn_of_little_room
+from .run_lock import only_run_in
 from .runs import (
     add_config_arguments,
     add_run_arguments,
@@ -48,9 +52,43 @@ def run(args: argparse.Namespace) -> None:
         enable_amp(cfg)
     if args.auto_scale_lr:
         enable_auto_scale_lr(cfg)
-    if args.resume:
-        enable_resume(cfg, args.resume)
-    explained(lambda: build_runner(cfg, LOADERS).train(), cfg)
+    check_work_dir(cfg.work_dir)
+    lock = only_run_in(cfg.work_dir) if is_main_process() else nullcontext()
+    with disk_faults_explained(cfg.work_dir), lock:
+        if args.resume or cfg.get("resume"):
+            enable_resume(cfg, args.resume or cfg.get("load_from") or "auto")
+        if is_main_process():
+            settle_history(cfg)
+        explained(lambda: train(cfg), cfg)
+
+
+def train(cfg: Config) -> None:
+    """Builds the runner and trains."""
+    runner = build_runner(cfg, LOADERS)
+    stop_on_lost_log(runner.logger)
+    if is_main_process():
+        warn_of_little_room(runner)
+    runner.train()
+
+
+def settle_history(cfg: Config) -> None:
+    """Checks the run that is to go on, and gives a new one its work dir for itself.
+
+    Raises:
+        ConfigError: The run cannot go on with this config, or the work dir is another model's.
+    """
+    if cfg.get("resume"):
+        check_resumed_config(cfg, cfg.load_from)
+        if os.path.dirname(os.path.abspath(cfg.load_from)) == os.path.abspath(cfg.work_dir):
+            return
+    check_new_run(cfg)
+    moved = set_aside(Path(cfg.work_dir))
+    if not moved:
+        return
+    if cfg.get("load_from") and (place := moved.get(Path(os.path.abspath(cfg.load_from)))):
+        cfg.load_from = str(place)
+    folder = next(iter(moved.values())).parent
+    print(f"This is a new run. What an earlier one in {cfg.work_dir} has saved is kept in {folder}")
 
 
 def enable_resume(cfg: Config, checkpoint: str) -> None:

@@ -15,6 +15,7 @@ from .config import (
 from .files import DECODED_SUFFIXES, decode_fault, end_fault
 from .heads import check_channels
 from .hooks import DataCheckHook, WeightsCheckHook, check_weights
+from .resume import check_new_run, check_resumed_config, numbered_checkpoints
 from .types import explain_unknown_type
 
 __all__ = [
@@ -23,6 +24,8 @@ __all__ = [
     "DataCheckHook",
     "WeightsCheckHook",
     "check_config",
+    "check_new_run",
+    "check_resumed_config",
     "check_weights",
     "check_work_dir",
     "dataset_class",
@@ -30,6 +33,7 @@ __all__ = [
     "end_fault",
     "explain_unknown_type",
     "leaf_datasets",
+    "numbered_checkpoints",
 ]
 
 

@@ -195,6 +195,9 @@ def _never_ends(sampler: dict) -> bool:
     return bool(sampler.get("infinite")) or "InfiniteSampler" in str(sampler.get("type"))
 
 
+BLOCK = 2**12  # bytes
+
+
 def check_work_dir(path: str) -> None:
     """Makes the work dir, and checks with a file of no name that it can be written.
 
@@ -203,8 +206,8 @@ def check_work_dir(path: str) -> None:
     """
     try:
         os.makedirs(path, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            pass
+        with tempfile.TemporaryFile(dir=path) as file:
+            file.write(bytes(BLOCK))  # a full disk takes a file, but nothing in it
     except OSError as error:
         raise ConfigError(
             f"The work dir {os.path.abspath(path)} cannot be written ({error.strerror}): "

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmswinv2.checkpoint import last_written, newest_whole, remove_partial
+from mmswinv2.checkpoint import last_written, newest_whole, remove_partial, set_aside
 from mmswinv2.checkpoint.archive import PARTIAL, save_sealed
 
 
@@ -88,3 +88,20 @@ def test_what_killed_saves_left_is_removed(tmp_path: Path) -> None:
     partial.write_bytes(b"half")
     assert remove_partial([tmp_path, tmp_path / "none"]) == [partial]
     assert list(tmp_path.iterdir()) == [kept]
+
+
+def test_what_an_earlier_run_saved_is_set_aside(tmp_path: Path) -> None:
+    """Nothing of it is overwritten, and nothing else moves."""
+    assert set_aside(tmp_path) == {}
+    for number in (1, 2):
+        write(tmp_path, "iter_2.pth", number)
+        write(tmp_path, "best_mIoU_iter_2.pth", number, resumable=False)
+        write(tmp_path, "weights.pth", number, sealed=False)
+        (tmp_path / "last_checkpoint").write_text("iter_2.pth")
+        moved = set_aside(tmp_path)
+        place = tmp_path / f"earlier_{number}"
+        assert moved[tmp_path / "iter_2.pth"] == place / "iter_2.pth"
+        assert {path.name for path in place.iterdir()} == {"iter_2.pth", "best_mIoU_iter_2.pth", "last_checkpoint"}
+        assert newest_whole([place]).path == place / "iter_2.pth"
+        assert newest_whole([tmp_path]).path is None
+    assert (tmp_path / "weights.pth").is_file()

@@ -122,3 +122,9 @@ def test_a_run_goes_on_from_the_older_one(tmp_path: Path) -> None:
     assert second.returncode == 0, second.stderr
     assert f"Passed over: {tmp_path}/run/iter_4.pth: cut short" in second.stdout
     assert "resumed epoch: 0, iter: 2" in second.stdout + second.stderr
+    third = run_tool(*arguments, "train_cfg.max_iters=2", root=tmp_path, cwd=tmp_path)
+    assert third.returncode == 0, third.stderr
+    said = f"This is a new run. What an earlier one in {tmp_path}/run has saved is kept in {tmp_path}/run/earlier_1"
+    assert said in third.stdout
+    assert [path.name for path in (tmp_path / "run").glob("*.pth")] == ["iter_2.pth"]
+    assert (tmp_path / "run/earlier_1/iter_6.pth").is_file()

@@ -54,7 +54,7 @@ def test_stops_saved_and_goes_on_alike(model: dict, loop: dict, number: int, wor
     stopped = train(tmp_path, write_config(tmp_path / "stopped.py", base, told), "run")
     assert stopped.returncode == REQUEUE, stopped.stderr
     # The signal comes after the hook looked for one, so the next iteration is the last.
-    assert f"Stopped by {number.name} after iteration {STOPPED + 1}, which is saved" in stopped.stderr
+    assert f"Stopped by {number.name} after iteration {STOPPED + 1}, which is saved" in stopped.stdout
     assert (tmp_path / f"run/iter_{STOPPED + 1}.pth").is_file()
     resumed = train(tmp_path, tmp_path / "whole.py", "run", "--resume")
     assert resumed.returncode == 0, resumed.stderr
@@ -77,7 +77,7 @@ def test_gradients_that_wait_are_used_first(tmp_path: Path) -> None:
     stopped = train(
         tmp_path, write_config(tmp_path / "c.py", base, dict(type="Kill", after=6, number=int(signal.SIGTERM))), "run"
     )
-    assert stopped.returncode == REQUEUE and "after iteration 9, which is saved" in stopped.stderr, stopped.stderr
+    assert stopped.returncode == REQUEUE and "after iteration 9, which is saved" in stopped.stdout, stopped.stderr
 
 
 def test_a_loop_that_cannot_resume_within_an_epoch_says_so(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_loop_that_cannot_resume_within_an_epoch_says_so(tmp_path: Path) -> No
     config = write_config(tmp_path / "c.py", base, dict(type="Kill", after=STOPPED, number=int(signal.SIGTERM)))
     stopped = train(tmp_path, config, "run")
     assert stopped.returncode == REQUEUE
-    assert "EpochBasedTrainLoop cannot go on within an epoch (mmswinv2.ResumableEpochLoop can)" in stopped.stderr
+    assert "EpochBasedTrainLoop cannot go on within an epoch (mmswinv2.ResumableEpochLoop can)" in stopped.stdout
     assert not list((tmp_path / "run").glob("iter_*.pth"))
 
 
