@@ -133,10 +133,10 @@ def build_runner(cfg: Config, loaders: tuple[str, ...]) -> Runner:
 
 def keep_whole_checkpoints(cfg: Config) -> None:
     """Lets MMEngine's checkpoint hook remove nothing before the next checkpoint is written."""
-    hooks = cfg.setdefault("default_hooks", {})
-    hook = hooks.setdefault("checkpoint", dict(type="CheckpointHook"))  # MMEngine's own default
+    hooks = cfg.get("default_hooks") or {}
+    hook = hooks.get("checkpoint", dict(type="CheckpointHook"))  # MMEngine's own default
     if hook is not None and hook.get("type") == "CheckpointHook":
-        hook["type"] = "mmswinv2.WholeCheckpointHook"
+        cfg.default_hooks = {**hooks, "checkpoint": {**hook, "type": "mmswinv2.WholeCheckpointHook"}}
 
 
 def is_main_process() -> bool:

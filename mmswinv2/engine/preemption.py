@@ -1,10 +1,7 @@
 """A run that is told to stop: it saves and ends, so that a scheduler can start it again where it stood."""
 
-import atexit
-import multiprocessing
 import os
 import signal
-from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,6 +13,7 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from ..registry import HOOKS
+from .children import bind_children
 from .resumable_loops import ResumableEpochLoop
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
@@ -43,7 +41,7 @@ class PreemptionHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Listens for the signals."""
-        _shield_children()
+        bind_children(SIGNALS)
         self.before = {number: signal.signal(number, self._note) for number in SIGNALS}
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
@@ -63,6 +61,7 @@ class PreemptionHook(Hook):
     def after_train(self, runner: Runner) -> None:
         """Listens no more."""
         self._remove_leftover(runner)
+        bind_children(())
         for number, handler in self.before.items():
             signal.signal(number, handler)
 
@@ -119,25 +118,3 @@ def _is_whole_update(runner: Runner) -> bool:
     """Whether the iteration that has just ended changed the weights, so that no gradients wait."""
     wrapper = runner.optim_wrapper
     return isinstance(wrapper, OptimWrapperDict) or wrapper.should_update()
-
-
-@cache
-def _shield_children() -> None:
-    """Lets forked processes live on when a scheduler signals the whole group.
-
-    Workers of data loaders would die, and the run with them, before it has saved. At the end they must not live on, so
-    those that are still there are killed.
-    """
-    os.register_at_fork(after_in_child=_block_signals)
-    atexit.register(_kill_children)
-
-
-def _block_signals() -> None:
-    handler = signal.getsignal(signal.SIGTERM)
-    if isinstance(getattr(handler, "__self__", None), PreemptionHook):
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-
-
-def _kill_children() -> None:
-    for child in multiprocessing.active_children():
-        child.kill()

@@ -67,7 +67,7 @@ class Runs(NamedTuple):
 def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Runs:
     """The undisturbed run loads in its own process, the killed one with two workers, the resumed one with one."""
     folder = tmp_path_factory.mktemp(request.param)
-    data = write_tiny_nuclei(folder / "data")
+    data = write_tiny_nuclei(folder / "data/tiny")  # where the configs look
     config = RECIPES[request.param]()
     config["model"]["backbone"]["drop_path_rate"] = 0.5
     config["param_scheduler"] = [dict(type="CosineAnnealingLR", T_max=9, by_epoch=False)]
@@ -98,7 +98,11 @@ def logged(work_dir: Path) -> list[dict[int, dict[str, float]]]:
     files = sorted(work_dir.glob("*/vis_data/scalars.json"))
     logs = [[json.loads(line) for line in file.read_text().splitlines()] for file in files]
     return [
-        {entry["step"]: {key: value for key, value in entry.items() if "loss" in key or key == "lr"} for entry in log}
+        {
+            entry["step"]: {key: value for key, value in entry.items() if "loss" in key or key == "lr"}
+            for entry in log
+            if "loss" in entry
+        }
         for log in logs
     ]
 

@@ -99,7 +99,7 @@ class TinyRun:
     def __init__(self, name: str, folder: Path, counts: Counts, keep: int = 1) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.name, self.folder, self.counts = name, folder, counts
-        self.data = write_tiny_nuclei(folder / "data")
+        self.data = write_tiny_nuclei(folder / "data/tiny")  # where the configs look
         self.work_dir = folder / "run"
         self.config = folder / "config.py"
         self.starts = 0
