@@ -44,6 +44,10 @@ class CheckpointError(UserError, ValueError):
     """A checkpoint cannot be read or does not fit: the message names the file."""
 
 
+class TrainingError(UserError, RuntimeError):
+    """A run that had begun cannot go on: the message says where it stood, why, and what it can go on from."""
+
+
 class EnvironmentProblem(UserError, RuntimeError):  # noqa: N818, EnvironmentError is Python's own name for OSError
     """Installed packages or hardware do not do what is asked of them: the message names the package."""
 

@@ -17,7 +17,7 @@ from mmengine.registry import Registry
 MODELS = Registry("model", parent=MMENGINE_MODELS, scope="mmswinv2", locations=["mmswinv2.models"])
 DATASETS = Registry("dataset", parent=MMENGINE_DATASETS, scope="mmswinv2", locations=["mmswinv2.datasets"])
 TRANSFORMS = Registry("transform", parent=MMENGINE_TRANSFORMS, scope="mmswinv2", locations=["mmswinv2.datasets"])
-HOOKS = Registry("hook", parent=MMENGINE_HOOKS, scope="mmswinv2", locations=["mmswinv2.preflight"])
+HOOKS = Registry("hook", parent=MMENGINE_HOOKS, scope="mmswinv2", locations=["mmswinv2.engine", "mmswinv2.preflight"])
 LOOPS = Registry("loop", parent=MMENGINE_LOOPS, scope="mmswinv2", locations=["mmswinv2.engine"])
 DATA_SAMPLERS = Registry("data sampler", parent=MMENGINE_DATA_SAMPLERS, scope="mmswinv2", locations=["mmswinv2.engine"])
 METRICS = Registry("metric", parent=MMENGINE_METRICS, scope="mmswinv2", locations=["mmswinv2.evaluation"])
