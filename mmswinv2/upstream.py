@@ -224,10 +224,13 @@ def worker_fault(error: RuntimeError) -> WorkerFault | None:
 
 
 def lost_process(error: RuntimeError) -> str | None:
-    """Returns the first line of an error that a process raises when another one is gone or late; else None."""
+    """Returns the first sentence of an error that a process raises when another one is gone or late; else None."""
     from torch.distributed import DistError
 
     text = str(error)
     told = isinstance(error, DistError) or "gloo" in text or "NCCL" in text
-    lost = re.search(r"closed by peer|timed? ?out|timeout|reset by peer|broken pipe|connection refused", text, re.IGNORECASE)
-    return text.strip().splitlines()[0] if told and lost else None
+    lost = re.search(
+        r"closed by peer|timed? ?out|timeout|reset by peer|broken pipe|connection refused", text, re.IGNORECASE
+    )
+    # gloo begins with a place in its own code
+    return re.sub(r"^\[[^\]]*\] ", "", text.strip()).splitlines()[0].partition(". ")[0] if told and lost else None

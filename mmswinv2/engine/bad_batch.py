@@ -163,7 +163,11 @@ def bad_layer(gradients: list[str], examination: Examination) -> LayerOutput | N
 
 def describe_layer(layer: LayerOutput) -> str:
     """Names a layer and its class; the model itself has no name."""
-    return f"{layer.name} ({layer.type})" if layer.name else f"the model's own computation, after all layers ({layer.type})"
+    return (
+        f"{layer.name} ({layer.type})"
+        if layer.name
+        else f"the model's own computation, after all layers ({layer.type})"
+    )
 
 
 def _autocast_type(device: str) -> str | None:
@@ -193,7 +197,9 @@ def _write_report(runner: Runner, report: Report, examination: Examination) -> s
 def _describe(report: Report, examination: Examination, path: str) -> str:
     """What the user reads."""
     losses = ", ".join(f"{name} {value:.4g}" for name, value in examination.losses.items())
-    what = "the loss is not finite or too large" if report.what == "loss" else "the loss is finite, its gradients are not"
+    what = (
+        "the loss is not finite or too large" if report.what == "loss" else "the loss is finite, its gradients are not"
+    )
     lines = [
         f"Iteration {report.iteration}: {what}, so the optimizer has not taken the step ({losses})",
         f"images: {name_some(report.images) or 'the batch does not name them'}",
@@ -203,8 +209,8 @@ def _describe(report: Report, examination: Examination, path: str) -> str:
         else f"the weights themselves are not finite, and are not saved: {name_some(report.bad_parameters, 3)}",
         f"report: {path}",
         f"to run the batch again: mmswinv2 replay {path}",
-        "A broken image is to be mended. Else a lower learning rate, a longer warm-up or clip_grad in optim_wrapper may "
-        "help; single bad steps are left out by custom_hooks=[dict(type='mmswinv2.FiniteLossHook', skip_bad_steps=N)]",
+        "Mend a broken image. Else a lower learning rate, a longer warm-up or clip_grad in optim_wrapper may help. "
+        "To leave single bad steps out: custom_hooks=[dict(type='mmswinv2.FiniteLossHook', skip_bad_steps=N)]",
     ]
     return "\n  ".join(lines)
 

@@ -79,7 +79,9 @@ def examine(model: Any, batch: Any) -> tuple[Examination, Tensor]:
         The examination, and the loss, of which a gradient can be asked.
     """
     layers: list[LayerOutput] = []
-    handles = [module.register_forward_hook(_noting(name, layers), with_kwargs=True) for name, module in model.named_modules()]
+    handles = [
+        module.register_forward_hook(_noting(name, layers), with_kwargs=True) for name, module in model.named_modules()
+    ]
     try:
         # a compiled layer would run without the hooks of what is in it
         with torch.enable_grad(), torch.compiler.set_stance("force_eager"):
@@ -89,7 +91,7 @@ def examine(model: Any, batch: Any) -> tuple[Examination, Tensor]:
     finally:
         for handle in handles:
             handle.remove()
-    return Examination({name: float(value) for name, value in losses.items()}, layers), loss
+    return Examination({name: value.detach().item() for name, value in losses.items()}, layers), loss
 
 
 def not_finite(tensors: Iterable[tuple[str, Tensor | None]]) -> list[str]:

@@ -13,6 +13,7 @@ A forward pass of a bad batch also leaves NaN in running statistics, as those of
 import copy
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from functools import partial, update_wrapper
 from typing import Any
 
 import torch
@@ -125,7 +126,9 @@ class StepGuard:
     def __init__(self, wrapper: OptimWrapper, hook: FiniteLossHook) -> None:
         self.wrapper, self.hook = wrapper, hook
         self.update, self.take_step = wrapper.update_params, wrapper.step
-        wrapper.update_params, wrapper.step = self.update_params, self.step
+        wrapper.update_params = self.update_params
+        # MMEngine's schedulers have put a counter around ``step``, and look for the mark that it bears
+        wrapper.step = update_wrapper(partial(self.step), self.take_step)
 
     @torch.compiler.disable
     def update_params(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:

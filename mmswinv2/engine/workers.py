@@ -24,7 +24,7 @@ PID_BYTES = 8
 # What to look at, by how a worker ended.
 ADVICE = {
     "Killed": "As a rule the machine had no memory left (see dmesg): set a smaller num_workers or prefetch_factor",
-    "Bus error": "As a rule /dev/shm is too small: make it larger (docker run --shm-size), or set a smaller num_workers",
+    "Bus error": "As a rule /dev/shm is too small: make it larger (docker run --shm-size) or set a smaller num_workers",
     "Segmentation fault": "A library crashed on its data: look at that image, and run with num_workers=0 to see where",
     "": "Run with num_workers=0 to see its own error",
 }
@@ -130,12 +130,14 @@ def worker_faults_named() -> Iterator[None]:
 def _describe(fault: WorkerFault, reading: dict[int, str]) -> str:
     """What the user reads."""
     if fault.seconds is not None:
-        where = f"They are at {name_some(reading.values())}" if reading else "None of them is reading an image"
+        images = name_some(sorted(set(reading.values())))
         return (
-            f"The workers of a data loader have not made a batch for {fault.seconds} s. {where}. Is the disk or the "
-            "network mount alive? Where a batch may take that long, set timeout=SECONDS in the data loader of the config"
+            f"The workers of a data loader have not made a batch for {fault.seconds:g} s. "
+            + (f"They are at {images}. " if images else "None of them is at an image. ")
+            + "Is the disk or the network mount alive? If a batch may take that long, set timeout=SECONDS in that data "
+            "loader of the config. --resume goes on from the last checkpoint"
         )
-    images = [path for pid, path in reading.items() if pid in fault.pids]
-    where = f" while it was reading {name_some(images)}" if images else ""
+    images = name_some(path for pid, path in reading.items() if pid in fault.pids)
+    where = f" while it was at {images}" if images else ""
     advice = next((text for name, text in ADVICE.items() if name in fault.reason), ADVICE[""])
-    return f"A worker of a data loader {fault.reason}{where}. {advice}"
+    return f"A worker of a data loader {fault.reason}{where}. {advice}. --resume goes on from the last checkpoint"

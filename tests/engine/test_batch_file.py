@@ -85,7 +85,7 @@ def test_a_batch_of_default_collate_names_its_images() -> None:
 
 def test_what_is_not_plain_is_refused_both_ways() -> None:
     """Nobody's class is looked up for a name in a file."""
-    with pytest.raises(DataError, match="object of the class Path"):
+    with pytest.raises(DataError, match="object of the class PosixPath"):
         to_plain({"path": Path("a.jpg")})
     with pytest.raises(CheckpointError, match="class 'system'"):
         from_plain({CLASS: "system", "command": "true"})

@@ -22,7 +22,9 @@ LOOPS = {"epochs": EPOCHS, "iterations": ITERATIONS}
 NAN, HUGE = float("nan"), 1e30
 
 
-def config_of(model: dict, loop: str = "iterations", spoilt: tuple[int, ...] = (), value: float = NAN) -> dict[str, Any]:
+def config_of(
+    model: dict, loop: str = "iterations", spoilt: tuple[int, ...] = (), value: float = NAN
+) -> dict[str, Any]:
     """A training on crops of which some are spoilt."""
     config = copy.deepcopy(training(model, **LOOPS[loop]))
     config["train_dataloader"]["dataset"] = dict(type="SpoiltCrops", size=22, spoilt=spoilt, value=value)
@@ -30,7 +32,11 @@ def config_of(model: dict, loop: str = "iterations", spoilt: tuple[int, ...] = (
 
 
 def run(
-    config: dict[str, Any], folder: Path, stop_after: int | None = None, hook: FiniteLossHook | None = None, **changes: Any
+    config: dict[str, Any],
+    folder: Path,
+    stop_after: int | None = None,
+    hook: FiniteLossHook | None = None,
+    **changes: Any,
 ) -> tuple[Runner, Record]:
     """Trains in this process, with the hook unless it is None."""
     record = Record(stop_after)
@@ -75,7 +81,9 @@ def stopped(config: dict[str, Any], folder: Path, hook: FiniteLossHook | None = 
     return str(error.value), json.loads(report.read_text())
 
 
-@pytest.mark.parametrize(("model", "loop"), [(SIMMIM, "iterations"), (CLASSIFIER, "epochs")], ids=["simmim", "classifier"])
+@pytest.mark.parametrize(
+    ("model", "loop"), [(SIMMIM, "iterations"), (CLASSIFIER, "epochs")], ids=["simmim", "classifier"]
+)
 @pytest.mark.parametrize("value", [NAN, HUGE])
 def test_a_bad_loss_stops_before_the_optimizer_takes_it(model: dict, loop: str, value: float, tmp_path: Path) -> None:
     """What is kept is what a run has that ends one iteration before; resumed on good data, it goes on like that run."""
@@ -137,7 +145,7 @@ def test_single_bad_steps_are_left_out_and_counted(tmp_path: Path) -> None:
 def test_two_bad_steps_in_a_row_stop(tmp_path: Path) -> None:
     """However many single ones may be left out."""
     batches = order(tmp_path / "order")
-    message, report = stopped(
+    _, report = stopped(
         config_of(SIMMIM, spoilt=(batches[3][0], batches[4][0])), tmp_path / "bad", FiniteLossHook(skip_bad_steps=99)
     )
     bad = [number for number, batch in enumerate(batches) if {batches[3][0], batches[4][0]} & set(batch)]
@@ -149,7 +157,9 @@ def test_the_batch_is_named_whose_gradients_wait(tmp_path: Path) -> None:
     """Three batches an update: the loss of the first is bad, and the run ends at the third."""
     batches = order(tmp_path / "order")
     index, at = next(
-        (index, number) for number, batch in enumerate(batches) for index in batch
+        (index, number)
+        for number, batch in enumerate(batches)
+        for index in batch
         if number % 3 == 0 and number and index not in {one for before in batches[:number] for one in before}
     )
     config = config_of(SIMMIM, spoilt=(index,))
@@ -169,8 +179,7 @@ def test_gradients_may_be_bad_alone(tmp_path: Path) -> None:
 
 def test_a_loss_beyond_the_bound_stops(tmp_path: Path) -> None:
     """It is finite, but no loss of a training that learns; the bound can be moved."""
-    batches = order(tmp_path / "order")
-    index, at = first_seen_late(batches)
+    index, _ = first_seen_late(order(tmp_path / "order"))
     config = config_of(SIMMIM, spoilt=(index,), value=1e12)
     config["model"]["target_window"] = None  # so that the pixel itself is to be predicted
     message, report = stopped(config, tmp_path / "bad")

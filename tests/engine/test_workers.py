@@ -64,12 +64,18 @@ def test_an_image_that_cannot_be_read_to_its_end_is_named(persistent: bool, tmp_
     start = time.monotonic()
     message = failure(config_of(root, timeout=2, persistent_workers=persistent), tmp_path / "work")
     assert time.monotonic() - start < 30
-    assert message.startswith(f"The workers of a data loader have not made a batch for 2.0 s. They are at {root}/07.jpg. ")
+    assert message.startswith(
+        f"The workers of a data loader have not made a batch for 2 s. They are at {root}/07.jpg. "
+    )
 
 
 @pytest.mark.parametrize(
     ("signal_name", "ended", "advice"),
-    [("SIGKILL", "Killed", "no memory left"), ("SIGSEGV", "Segmentation fault", "crashed"), ("SIGBUS", "Bus error", "/dev/shm")],
+    [
+        ("SIGKILL", "Killed", "no memory left"),
+        ("SIGSEGV", "Segmentation fault", "crashed"),
+        ("SIGBUS", "Bus error", "/dev/shm"),
+    ],
 )
 def test_a_worker_that_dies_is_explained(signal_name: str, ended: str, advice: str, tmp_path: Path) -> None:
     """At once, with the image that it was at and what to look at for this kind of end."""
@@ -77,7 +83,9 @@ def test_a_worker_that_dies_is_explained(signal_name: str, ended: str, advice: s
     start = time.monotonic()
     message = failure(config_of(root, dict(type="EndAt", name="07.jpg", signal_name=signal_name)), tmp_path / "work")
     assert time.monotonic() - start < 30
-    assert message.startswith(f"A worker of a data loader was killed by signal: {ended} while it was reading {root}/07.jpg. ")
+    assert message.startswith(
+        f"A worker of a data loader was killed by signal: {ended} while it was at {root}/07.jpg. "
+    )
     assert advice in message
 
 
