@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from mmswinv2.checkpoint import read_checkpoint
+from mmswinv2.cli.replay import read_report
+from mmswinv2.errors import ConfigError
 
 from ..engine.faults import is_finite
 from ..tiny_nuclei import write_tiny_nuclei
@@ -42,7 +44,15 @@ def test_a_run_that_explodes_stops_and_can_be_replayed(name: str, tmp_path: Path
 
 @pytest.mark.parametrize("content", ["no json", "[]", '{"config": "a.py"}'])
 def test_another_file_is_no_report(content: str, tmp_path: Path) -> None:
-    (tmp_path / "report.json").write_text(content)
-    run = run_tool("replay.py", tmp_path / "report.json", root=tmp_path, cwd=tmp_path)
-    assert run.returncode == 2
-    assert f"{tmp_path}/report.json is no report of a bad batch" in run.stderr
+    path = tmp_path / "report.json"
+    path.write_text(content)
+    with pytest.raises(ConfigError, match=f"{path} is no report of a bad batch"):
+        read_report(str(path))
+
+
+def test_a_report_without_weights_says_so(tmp_path: Path) -> None:
+    """Those of the run were not finite, so it kept none."""
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(dict(config="config.py", batch="batch.pth", checkpoint=None)))
+    with pytest.raises(ConfigError, match="names no checkpoint, so there is nothing to run again"):
+        read_report(str(path))
