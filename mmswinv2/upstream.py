@@ -214,6 +214,9 @@ class WorkerFault(NamedTuple):
 
 def worker_fault(error: RuntimeError) -> WorkerFault | None:
     """Returns what an error tells of a data loader's workers; None if it is about something else."""
+    # torch raises one error that says how a worker ended, and may replace it by one that does not
+    if isinstance(error.__cause__, RuntimeError) and (cause := worker_fault(error.__cause__)) is not None:
+        return cause
     text = str(error)
     if late := re.match(r"DataLoader timed out after ([\d.]+) seconds", text):
         return WorkerFault("", (), float(late[1]))

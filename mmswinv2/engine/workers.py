@@ -26,7 +26,7 @@ ADVICE = {
     "Killed": "As a rule the machine had no memory left (see dmesg): set a smaller num_workers or prefetch_factor",
     "Bus error": "As a rule /dev/shm is too small: make it larger (docker run --shm-size) or set a smaller num_workers",
     "Segmentation fault": "A library crashed on its data: look at that image, and run with num_workers=0 to see where",
-    "": "Run with num_workers=0 to see its own error",
+    "": "The machine may have had no memory left (see dmesg). Run with num_workers=0 to see an error of its own",
 }
 
 

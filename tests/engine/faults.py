@@ -72,3 +72,17 @@ class EndAt:
 def is_finite(state: dict[str, Tensor]) -> bool:
     """Whether all weights are."""
     return all(bool(tensor.isfinite().all()) for tensor in state.values() if tensor.is_floating_point())
+
+
+@TRANSFORMS.register_module()
+class SpoilPixel:
+    """A transform that makes a pixel NaN in the image whose path has a part ``name``."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        if self.name in results["img_path"]:
+            results["img"] = results["img"].astype("float32")
+            results["img"][3, 3] = float("nan")
+        return results
