@@ -4,6 +4,7 @@
 # make test    proves the backbone right and runs the recipes on a handful of real images
 # make test-full  also what takes longer
 # make test-upstream  runs the tests beside upstream's packages, in a set-up of its own
+# make test-faults  kills, damages and stops real runs, and gives 20,000 generated cases to what reads input
 # make bench   measures speed and memory beside timm, a few minutes: work_dirs/bench/results.md
 # make lint    style and types
 #
@@ -21,7 +22,7 @@ STAMPS := $(VENV)/stamps
 UPSTREAM := .venv-upstream
 PIP := $(BIN)/python -m pip --disable-pip-version-check install
 
-.PHONY: setup demo demo-pretrain test test-full test-upstream bench lint
+.PHONY: setup demo demo-pretrain test test-full test-faults test-upstream bench lint
 
 setup: $(STAMPS)/verified
 
@@ -68,6 +69,10 @@ test: setup
 
 test-full: setup
 	$(BIN)/python -m pytest -q
+
+test-faults: setup
+	$(BIN)/python -m tests.faults
+	$(BIN)/python -m tests.fuzz
 
 # Nothing is compiled: mmcv-lite has mmcv's Python, and a module of the tests takes the place of its binary.
 $(UPSTREAM)/verified: tests/upstream/requirements.txt tests/upstream/mmcv_ops.py setup.py

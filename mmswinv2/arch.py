@@ -40,6 +40,11 @@ ARCHS = {
 }
 
 
+# Giant has 50 blocks and 3e9 weights. Sizes far beyond it are slips, and would take all of a machine before they fail.
+MAX_BLOCKS, MAX_WEIGHTS = 1000, 10**12
+MAX_PATCH = 2**20  # values of a patch, all channels
+
+
 def parse_arch(arch: str | Mapping[str, Any]) -> Arch:
     """Looks up a named arch or checks a custom one.
 
@@ -58,7 +63,7 @@ def parse_arch(arch: str | Mapping[str, Any]) -> Arch:
     required, known = {"embed_dims", "depths", "num_heads"}, set(Arch._fields)
     if not required <= set(arch) <= known:
         raise ConfigError(
-            f"arch must have the keys {sorted(required)} and may have 'extra_norm_period'; got {sorted(arch)}"
+            f"arch must have the keys {sorted(required)} and may have 'extra_norm_period'; got {list(arch)}"
         )
     embed_dims, period = arch["embed_dims"], arch.get("extra_norm_period")
     depths, num_heads = (_positive_ints(key, arch[key]) for key in ("depths", "num_heads"))
@@ -72,7 +77,16 @@ def parse_arch(arch: str | Mapping[str, Any]) -> Arch:
     for stage, (dims, heads) in enumerate(zip(parsed.stage_dims, num_heads, strict=True)):
         if dims % heads:
             raise ConfigError(f"arch: the {dims} channels of stage {stage} do not divide into {heads} heads")
+    _check_size(parsed)
     return parsed
+
+
+def _check_size(arch: Arch) -> None:
+    if sum(arch.depths) > MAX_BLOCKS:
+        raise ConfigError(f"arch: depths {arch.depths} are more than {MAX_BLOCKS} blocks; giant has 50")
+    weights = sum(12 * depth * dims**2 for depth, dims in zip(arch.depths, arch.stage_dims, strict=True))
+    if weights > MAX_WEIGHTS:
+        raise ConfigError(f"arch: {arch} has more than {MAX_WEIGHTS:.0e} weights; giant has 3e+09")
 
 
 def is_positive_int(value: object) -> TypeGuard[int]:

@@ -8,6 +8,7 @@ from mmdet.registry import MODELS
 
 from mmswinv2 import SwinTransformerV2
 from mmswinv2.arch import ARCHS, Arch, parse_arch
+from mmswinv2.errors import ConfigError
 
 SMALL = dict(embed_dims=8, depths=[1, 2], num_heads=[1, 2])
 
@@ -113,3 +114,19 @@ def test_a_missing_key_is_refused(missing: str) -> None:
 def test_the_message_comes_through_the_registry() -> None:
     with pytest.raises(ValueError, match=r"unknown arch 'tinny'.*did you mean 'tiny'"):
         MODELS.build(dict(type="mmswinv2.SwinTransformerV2", arch="tinny"))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        (
+            dict(depths=(10**9, 1), num_heads=(1, 1)),
+            r"depths \(1000000000, 1\) are more than 1000 blocks; giant has 50",
+        ),
+        (dict(embed_dims=10**400, depths=(1,), num_heads=(1,)), r"more than 1e\+12 weights; giant has 3e\+09"),
+    ],
+)
+def test_a_slip_does_not_take_all_of_a_machine(sizes: dict, message: str) -> None:
+    """Before any memory is asked for."""
+    with pytest.raises(ConfigError, match=message):
+        parse_arch(dict(embed_dims=96) | sizes)

@@ -26,7 +26,7 @@ BELOW = {
     "models": {*BASE, "registry", "arch", "layers", "checkpoint"},
     "datasets": {*BASE, "registry"},
     "evaluation": {*BASE, "registry"},
-    "engine": {*BASE, "registry", "models", "datasets"},
+    "engine": {*BASE, "registry", "checkpoint", "models", "datasets"},
     "analysis": {*BASE, "arch", "layers", "checkpoint"},
     "benchmark": {*BASE, "", "arch", "layers", "checkpoint", "models"},
     "preflight": {*BASE, "registry", "arch", "checkpoint", "models", "datasets"},

@@ -1,10 +1,12 @@
 """Checkpoints: reading them safely, recognising their form, remapping, checking, writing."""
 
 from ..errors import CheckpointError
+from .archive import check_archive
 from .backbone import BackboneCheckpoint, NativeWeights, describe_arch, model_weights, open_checkpoint, to_native
 from .convert import TARGETS, check_target, convert, save_converted
 from .forms import FORMS
 from .load import LoadReport, describe, load_pretrained, match_state
+from .run_folder import last_written, newest_whole, remove_partial
 from .sources import HUB_PREFIX, read_checkpoint
 from .windows import Windows
 
@@ -17,15 +19,19 @@ __all__ = [
     "LoadReport",
     "NativeWeights",
     "Windows",
+    "check_archive",
     "check_target",
     "convert",
     "describe",
     "describe_arch",
+    "last_written",
     "load_pretrained",
     "match_state",
     "model_weights",
+    "newest_whole",
     "open_checkpoint",
     "read_checkpoint",
+    "remove_partial",
     "save_converted",
     "to_native",
 ]

@@ -1,22 +1,28 @@
 """MMEngine's ways to a checkpoint: its loaders, and ``init_cfg=dict(type='Pretrained', ...)``.
 
 ``load_from``, ``--resume``, ``init_detector`` and the inferencers read through MMEngine's ``CheckpointLoader``. Its own
-loaders fall back to running a pickle that the safe reader refuses, so every address scheme gets one of these.
+loaders fall back to running a pickle that the safe reader refuses, so every address scheme gets one of these. Runners
+write by :func:`save_to_disk`, because a kill while MMEngine writes leaves half a file in the place of the checkpoint.
 
 Importing this module puts them in place, and this is the only place that does. The command line imports it, and so does
 whoever builds a :class:`~mmswinv2.SwinTransformerV2`. A config whose weights are read before its model is built, as the
 inferencers do, names it in ``custom_imports``.
 """
 
+import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import mmengine.runner.runner
+from mmengine.logging import print_log
 from mmengine.model import update_init_info
-from mmengine.runner.checkpoint import CheckpointLoader
+from mmengine.runner.checkpoint import CheckpointLoader, save_checkpoint
 from torch import nn
 
 from ..errors import CheckpointError, ConfigError
 from ..upstream import is_recorded
+from .archive import save_sealed
 from .load import load_pretrained
 from .sources import HUB_PREFIX, ZOOS, fetch_from_zoo, read_checkpoint
 
@@ -27,13 +33,20 @@ REMOTE = ["http://", "https://", r"(\S+\:)?s3://", r"(\S+\:)?petrel://", HUB_PRE
 
 
 def load_from_local(filename: str, map_location: Any) -> dict[str, Any]:
-    """What a file holds; see :func:`read_checkpoint` for arguments and errors."""
-    return read_checkpoint(filename, map_location).content
+    """What a file holds; see :func:`read_checkpoint` for arguments and errors.
+
+    A run that resumes would execute the text at ``meta.config`` as Python, to compare the number of GPUs with that of
+    mmcv 1. MMEngine itself writes ``meta.cfg``, so nothing is lost without it.
+    """
+    content = read_checkpoint(filename, map_location).content
+    if isinstance(content.get("meta"), dict):
+        content["meta"].pop("config", None)
+    return content
 
 
 def load_from_remote(filename: str, map_location: Any) -> dict[str, Any]:
     """The same for an address or a repository on the Hugging Face Hub."""
-    return read_checkpoint(filename, map_location).content
+    return load_from_local(filename, map_location)
 
 
 def load_from_zoo(filename: str, map_location: Any) -> dict[str, Any]:
@@ -63,7 +76,34 @@ def _register_loaders() -> None:
     register("pavi://", load_from_pavi, force=True)
 
 
+def save_to_disk(
+    checkpoint: dict[str, Any],
+    filename: str,
+    file_client_args: dict[str, Any] | None = None,
+    backend_args: dict[str, Any] | None = None,
+) -> None:
+    """Writes a runner's checkpoint whole or not at all, and with a seal.
+
+    Args:
+        checkpoint: What a runner saves, with ``meta.iter``.
+        filename: A path; an address goes to MMEngine's backend for it.
+        file_client_args: MMEngine's.
+        backend_args: MMEngine's.
+
+    Raises:
+        OSError: The file cannot be written. The one that was there is still there.
+    """
+    if file_client_args or backend_args or "://" in filename:
+        save_checkpoint(checkpoint, filename, file_client_args, backend_args)
+        return
+    start, path = time.perf_counter(), Path(filename)
+    save_sealed(checkpoint, path, checkpoint["meta"]["iter"], resumable="optimizer" in checkpoint)
+    took = f"{path.stat().st_size / 2**20:.1f} MiB in {time.perf_counter() - start:.1f} s"
+    print_log(f"Wrote {filename}, {took}", logger="current")
+
+
 _register_loaders()
+mmengine.runner.runner.save_checkpoint = save_to_disk
 
 
 KEYS = ("checkpoint", "prefix", "map_location", "allow_partial")

@@ -7,36 +7,30 @@ do nothing but hold data: the real ones can be misused. A bare ``getattr`` reach
 state that makes numpy follow plain bytes as pointers.
 
 A small file can also ask for more than a machine has, and torch does not look whether a file is damaged. Both are found
-out before torch reads it: the archive's checksums (:func:`_read_archive`), and what its pickle would build
+out before torch reads it: the archive's checksums (:func:`read_pickle`), and what its pickle would build
 (:func:`_look_through`). For a file of 400 MB this takes 0.1 to 0.3 s, torch's reading 0.2 to 0.7 s (on 2 busy cores).
 """
 
 import argparse
 import io
-import logging
 import pickletools
 import re
-import struct
 import warnings
-import zipfile
-import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import reduce
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, BinaryIO, SupportsIndex
 
 import numpy as np
 import torch
-from mmengine.logging import HistoryBuffer, print_log
+from mmengine.logging import HistoryBuffer
 from torch.serialization import add_safe_globals, clear_safe_globals, get_safe_globals
 
 from ..errors import CheckpointError, name_some
+from .archive import AGAIN, ZIP, read_pickle
 
-AGAIN = "copy or download it again"
-ZIP = b"PK\x03\x04"  # torch.save since 1.6
 NUMBERS = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16")
 STATISTICS = ("current", "max", "mean", "min")
 
@@ -134,7 +128,6 @@ PICKLES = 5
 # step takes a few microseconds and at most 250 bytes, hence seconds and a quarter of a gigabyte.
 MAX_STEPS = 1_000_000
 MAX_DEPTH = 100  # of containers in containers
-CHUNK = 2**22  # bytes read at once
 
 
 class TooMuch(Exception):  # noqa: N818, it reads as what a file asks for
@@ -230,41 +223,6 @@ def _taken(code: pickletools.OpcodeInfo, stack: list[_Part], marks: list[int]) -
     return taken
 
 
-def _read_archive(path: Path, source: str) -> bytes:
-    """The pickle in a zip archive of ``torch.save``, all of whose checksums are right.
-
-    Raises:
-        CheckpointError: The archive is damaged, or not as ``torch.save`` writes it.
-    """
-    with zipfile.ZipFile(path) as archive, open(path, "rb") as file:
-        records = {record.filename.lower(): record for record in archive.infolist()}  # torch ignores case as well
-        if any(record.compress_type != zipfile.ZIP_STORED for record in records.values()):
-            how = "torch.save never does, TorchScript does: save the state dict alone with torch.save"
-            raise CheckpointError(f"{source}: its records are compressed, which {how}")
-        size = sum(record.file_size for record in records.values())
-        if size > path.stat().st_size or len(records) < len(archive.infolist()):
-            raise CheckpointError(f"{source}: damaged, its records overlap or have one name; {AGAIN}")
-        if any(record.CRC for record in records.values()):
-            for record in records.values():
-                if reduce(lambda checksum, part: zlib.crc32(part, checksum), _parts(file, record), 0) != record.CRC:
-                    name = ascii(record.filename)[1:-1]  # flipped bits make other characters
-                    raise CheckpointError(f"{source}: damaged, the checksum of {name} is wrong; {AGAIN}")
-        else:  # torch.serialization.set_crc32_options(False) leaves out all of them
-            message = f"{source} was saved without checksums: nobody can tell whether it is damaged"
-            print_log(message, logger="current", level=logging.WARNING)
-        folder = next(iter(records)).partition("/")[0]
-        return b"".join(_parts(file, records[f"{folder}/data.pkl"]))
-
-
-def _parts(file: BinaryIO, record: zipfile.ZipInfo) -> Iterator[bytes]:
-    """The bytes of a record that is not compressed."""
-    file.seek(record.header_offset + 26)  # where the header tells the lengths of what follows it, before the data
-    name, extra = struct.unpack("<HH", file.read(4))
-    file.seek(name + extra, io.SEEK_CUR)
-    for start in range(0, record.file_size, CHUNK):
-        yield file.read(min(CHUNK, record.file_size - start))
-
-
 def referred_names(path: Path, source: str) -> list[str]:
     """Functions and classes that a file of ``torch.save`` refers to, which is looked through to its end.
 
@@ -280,7 +238,7 @@ def referred_names(path: Path, source: str) -> list[str]:
     size = path.stat().st_size
     with open(path, "rb") as file:
         if file.read(len(ZIP)) == ZIP:
-            names += _look_through(io.BytesIO(_read_archive(path, source)), size)
+            names += _look_through(io.BytesIO(read_pickle(path, source)), size)
         else:
             file.seek(0)
             for _ in range(PICKLES):

@@ -32,7 +32,8 @@ from mmengine.runner.checkpoint import (
 from safetensors import SafetensorError, safe_open
 
 from ..errors import CheckpointError
-from .safe_pickle import AGAIN, ZIP, load_pickle
+from .archive import AGAIN, ZIP
+from .safe_pickle import load_pickle
 
 Kind = Literal["torch", "safetensors"]
 
@@ -344,7 +345,5 @@ def _config_beside(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(config.read_text())
     except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(
-            f"{config} beside the checkpoint is not valid JSON ({error}): mend or remove it"
-        ) from error
+        raise CheckpointError(f"{config} beside the weights is not valid JSON ({error}): mend or remove it") from error
     return content if isinstance(content, dict) else {}

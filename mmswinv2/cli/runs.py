@@ -115,22 +115,34 @@ def build_runner(cfg: Config, loaders: tuple[str, ...]) -> Runner:
     check_work_dir(cfg.work_dir)
     if is_main_process():
         check_config(cfg, loaders)
-    checks: list[dict[str, Any]] = [
+    trains = "train_dataloader" in loaders
+    own: list[dict[str, Any]] = [
         dict(type="mmswinv2.DataCheckHook"),
-        dict(type="mmswinv2.WeightsCheckHook", whole_model="train_dataloader" not in loaders),
+        dict(type="mmswinv2.WeightsCheckHook", whole_model=not trains),
     ]
-    types = [check["type"] for check in checks]
+    if trains:
+        own.append(dict(type="mmswinv2.PreemptionHook"))
+        keep_whole_checkpoints(cfg)
+    types = [hook["type"] for hook in own]
     # A dumped config has them already, with the settings of its own run.
     hooks = [hook for hook in cfg.get("custom_hooks") or [] if hook.get("type") not in types]
-    if "train_dataloader" in loaders and all(hook.get("type") != FINITE_LOSS for hook in hooks):
+    if trains and all(hook.get("type") != FINITE_LOSS for hook in hooks):
         hooks.append(dict(type=FINITE_LOSS))  # a config may have one with settings of its own
-    cfg.custom_hooks = [*hooks, *checks]
+    cfg.custom_hooks = [*hooks, *own]
     limit_waiting(cfg)
     if cfg.get("default_scope") == "mmdet":
         from mmdet.utils import setup_cache_size_limit_of_dynamo
 
         setup_cache_size_limit_of_dynamo()
     return watch_workers(RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg))
+
+
+def keep_whole_checkpoints(cfg: Config) -> None:
+    """Lets MMEngine's checkpoint hook remove nothing before the next checkpoint is written."""
+    hooks = cfg.setdefault("default_hooks", {})
+    hook = hooks.setdefault("checkpoint", dict(type="CheckpointHook"))  # MMEngine's own default
+    if hook is not None and hook.get("type") == "CheckpointHook":
+        hook["type"] = "mmswinv2.WholeCheckpointHook"
 
 
 def is_main_process() -> bool:

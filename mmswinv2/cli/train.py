@@ -1,14 +1,24 @@
 """Trains what a config describes: a detector, a segmentor, a classifier or a SimMIM pretraining."""
 
 import argparse
+from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.runner import find_latest_checkpoint
 
-from ..errors import ConfigError, EnvironmentProblem
+from ..checkpoint import HUB_PREFIX, check_archive, last_written, newest_whole, remove_partial
+from ..errors import CheckpointError, ConfigError, EnvironmentProblem
 from ..preflight import LOADERS
-from .runs import add_config_arguments, add_run_arguments, build_runner, explained, require, run_config
+from .runs import (
+    add_config_arguments,
+    add_run_arguments,
+    build_runner,
+    check_file,
+    explained,
+    is_main_process,
+    require,
+    run_config,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const="auto",
         metavar="CKPT",
-        help="go on from this checkpoint; without a value from the latest in the work dir, if there is one",
+        help="go on from this checkpoint; without a value from the newest whole one in the work dir, if there is any",
     )
     parser.add_argument("--amp", action="store_true", help="train in mixed precision")
     parser.add_argument(
@@ -44,14 +54,71 @@ def run(args: argparse.Namespace) -> None:
 
 
 def enable_resume(cfg: Config, checkpoint: str) -> None:
-    """Goes on from a checkpoint. ``auto`` means the latest in the work dir. Without one, training starts anew."""
-    if checkpoint == "auto":
-        checkpoint = find_latest_checkpoint(cfg.work_dir)
-    if checkpoint:
-        cfg.resume = True
-        cfg.load_from = checkpoint
-    else:
+    """Goes on from a checkpoint. ``auto`` means the newest whole one; in an empty work dir training starts anew.
+
+    Raises:
+        CheckpointError: The checkpoint, or all that the work dir has, is damaged or gone.
+    """
+    found = newest_checkpoint(cfg) if checkpoint == "auto" else checkpoint
+    if found is None:
         print(f"No checkpoint to resume in {cfg.work_dir}: training starts anew")
+        return
+    if checkpoint != "auto":
+        check_whole(found, cfg)
+    cfg.resume = True
+    cfg.load_from = found
+
+
+def newest_checkpoint(cfg: Config) -> str | None:
+    """The newest whole checkpoint of the run in the work dir; None if no run left one there.
+
+    Raises:
+        CheckpointError: A run was here, but none of its checkpoints is whole.
+    """
+    folders, last = run_folders(cfg), last_written(Path(cfg.work_dir))
+    newest = newest_whole(folders)
+    if is_main_process():
+        for path in remove_partial(folders):
+            print(f"Removed {path}, which a save that was cut off had left")
+        for fault in newest.passed_over:
+            print(f"Passed over: {fault}")
+    if newest.path is not None:
+        return str(newest.path)
+    if last is not None and "://" in last:
+        return last
+    if newest.passed_over or last is not None:
+        raise CheckpointError(
+            f"--resume: there was a run in {cfg.work_dir}, but no whole checkpoint is left of it"
+            + (f" (the last was {last})" if last else "")
+            + ". To begin anew, remove what is left, or give another --work-dir"
+        )
+    return None
+
+
+def run_folders(cfg: Config) -> list[Path]:
+    """Where the checkpoints of a run lie: its work dir, MMEngine's ``out_dir``, and where the last one was written."""
+    work_dir, last = Path(cfg.work_dir), last_written(Path(cfg.work_dir))
+    hook = (cfg.get("default_hooks") or {}).get("checkpoint") or {}
+    folders = [work_dir, Path(hook.get("out_dir") or work_dir.parent) / work_dir.name]
+    return folders if last is None or "://" in last else [*folders, Path(last).parent]
+
+
+def check_whole(checkpoint: str, cfg: Config) -> None:
+    """Refuses a checkpoint that is damaged, and names the newest one that is whole.
+
+    Raises:
+        ConfigError: There is no such file.
+        CheckpointError: The file is damaged.
+    """
+    check_file(checkpoint, "checkpoint")
+    if "://" in checkpoint or checkpoint.startswith(HUB_PREFIX):
+        return  # looked at when it is there
+    try:
+        check_archive(Path(checkpoint))
+    except CheckpointError as error:
+        newest = newest_whole([Path(checkpoint).parent, *run_folders(cfg)]).path
+        advice = f"The newest whole checkpoint is {newest}: --resume {newest}" if newest else "No other one is whole"
+        raise CheckpointError(f"{error}\n{advice}") from error
 
 
 def enable_amp(cfg: Config) -> None:

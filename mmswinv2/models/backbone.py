@@ -9,6 +9,7 @@ from mmengine.model import BaseAveragedModel, BaseModule, BaseTTAModel, is_model
 from torch import Tensor, nn
 
 from ..arch import (
+    MAX_PATCH,
     WindowSize,
     check_rate,
     is_positive_int,
@@ -89,6 +90,10 @@ class SwinTransformerV2(BaseModule):
         for name, value in (("in_channels", in_channels), ("patch_size", patch_size)):
             if not is_positive_int(value):
                 raise ConfigError(f"{name} must be a positive integer, got {value!r}")
+        if in_channels * patch_size**2 > MAX_PATCH:
+            raise ConfigError(
+                f"in_channels={in_channels}, patch_size={patch_size}: a patch has more than {MAX_PATCH} values"
+            )
         rates = {"drop_rate": drop_rate, "attn_drop_rate": attn_drop_rate, "drop_path_rate": drop_path_rate}
         for name, rate in rates.items():
             check_rate(name, rate)
@@ -153,7 +158,7 @@ class SwinTransformerV2(BaseModule):
             (B, C * 2^i, ceil(H / patch_size / 2^i), ceil(W / patch_size / 2^i)).
 
         Raises:
-            ConfigError: ``x`` has another shape.
+            ConfigError: ``x`` has another shape, or another type than the weights.
         """
         return self.forward_stages(self.embed(x))
 
@@ -164,6 +169,9 @@ class SwinTransformerV2(BaseModule):
                 f"expected images of shape (B, {self.in_channels}, H, W) with B, H and W at least 1, "
                 f"got {tuple(x.shape)}"
             )
+        weights = self.patch_embed.proj.weight.dtype
+        if x.dtype != weights and not (x.is_floating_point() and torch.is_autocast_enabled(x.device.type)):
+            raise ConfigError(f"expected images of {weights}, got {x.dtype}: a data_preprocessor makes them so")
         return self.patch_embed(x)
 
     def forward_stages(self, x: Tensor) -> tuple[Tensor, ...]:

@@ -1,15 +1,19 @@
 """MMEngine's ``CheckpointLoader`` reads every address through the safe reader."""
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
 
+import mmengine.runner.runner as runner_module
 import pytest
 import torch
+from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader, get_deprecated_model_names, load_checkpoint
 from safetensors.torch import save_file
 
 import mmswinv2.checkpoint.openmmlab  # noqa: F401, registers the loaders
+from mmswinv2.checkpoint.archive import read_seal
 from mmswinv2.checkpoint.sources import ZOOS
 from mmswinv2.errors import CheckpointError
 
@@ -104,3 +108,25 @@ def test_safetensors_as_a_checkpoint_of_mmengine(tmp_path: Path) -> None:
     save_file(source.state_dict(), tmp_path / "w.safetensors")
     load_checkpoint(target, str(tmp_path / "w.safetensors"), map_location="cpu", strict=True)
     assert torch.equal(source.weight, target.weight)
+
+
+def test_text_of_a_checkpoint_is_not_run_when_a_training_resumes(tmp_path: Path) -> None:
+    """MMEngine runs ``meta.config`` as Python, to compare the GPUs of mmcv 1's runs: here nobody gets to see it."""
+    marker = tmp_path / "marker"
+    meta = {"config": f"open({str(marker)!r}, 'w')", "iter": 0, "epoch": 0}
+    torch.save({"state_dict": {"w": torch.ones(1)}, "meta": meta, "message_hub": {}}, tmp_path / "iter_0.pth")
+    assert CheckpointLoader.load_checkpoint(str(tmp_path / "iter_0.pth"), "cpu")["meta"] == {"iter": 0, "epoch": 0}
+
+
+def test_runners_write_whole_checkpoints(tmp_path: Path) -> None:
+    """The function that ``Runner.save_checkpoint`` finds by its name is this package's."""
+    runner_module.save_checkpoint({"meta": {"iter": 3}, "optimizer": {}}, str(tmp_path / "new/iter_3.pth"))
+    seal = read_seal(tmp_path / "new/iter_3.pth", "")
+    assert seal is not None and seal.iter == 3 and seal.resumable
+    assert "save_checkpoint" in inspect.unwrap(Runner.save_checkpoint).__code__.co_names
+
+
+def test_other_storages_stay_mmengine_s(tmp_path: Path) -> None:
+    arguments = {"meta": {"iter": 3}}, str(tmp_path / "iter_3.pth")
+    runner_module.save_checkpoint(*arguments, backend_args={"backend": "local"})
+    assert read_seal(tmp_path / "iter_3.pth", "") is None

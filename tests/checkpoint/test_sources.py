@@ -115,7 +115,7 @@ def test_broken_config_beside(tmp_path: Path) -> None:
     """It may hold the window: leaving it out without a word could give wrong weights."""
     save_file(WEIGHTS, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(CheckpointError, match=r"config\.json beside the checkpoint is not valid JSON"):
+    with pytest.raises(CheckpointError, match=r"config\.json beside the weights is not valid JSON"):
         read_checkpoint(str(tmp_path / "model.safetensors"))
 
 

@@ -7,8 +7,7 @@ from itertools import chain, islice
 import pytest
 from mmengine.dataset import BaseDataset, ClassBalancedDataset, ConcatDataset, RepeatDataset
 
-from mmswinv2.engine import ResumableSampler, SeededIndex
-from mmswinv2.engine import resumable as resumable_sampler
+from mmswinv2.engine import ResumableSampler, SeededIndex, resumable_sampler
 
 SIZE = 10
 

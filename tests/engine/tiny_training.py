@@ -3,6 +3,7 @@
 Config files name this module in ``custom_imports``; the classes are registered for them.
 """
 
+import multiprocessing
 import os
 import random
 import signal
@@ -91,21 +92,27 @@ class SeededCrops(BaseDataset):
 
 @HOOKS.register_module()
 class Kill(Hook):
-    """Kills its own process, without a chance to tidy up.
+    """Kills its own process, by default without a chance to tidy up.
 
     Args:
         after: The iteration, from 1, after which it does.
+        number: The signal.
+        group: Whether the workers of its loaders get the signal too, as from a scheduler.
     """
 
     priority = "LOWEST"
 
-    def __init__(self, after: int) -> None:
+    def __init__(self, after: int, number: int = signal.SIGKILL, group: bool = False) -> None:
         self.after = after
+        self.number = number
+        self.group = group
 
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
         """Kills, after the checkpoint of this iteration if there is one."""
         if runner.iter + 1 == self.after:
-            os.kill(os.getpid(), signal.SIGKILL)
+            children = multiprocessing.active_children() if self.group else []
+            for process in [*(child.pid for child in children), os.getpid()]:
+                os.kill(process, self.number)
 
 
 @HOOKS.register_module()

@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from mmswinv2.errors import ConfigError
+
 from .. import reference
 from .small_backbone import SMALL, make
 
@@ -68,3 +70,9 @@ def test_clamped_scales_are_as_exact_as_float32_allows() -> None:
         deviation = (actual - double).square().mean().sqrt()
         assert deviation < 2 * (single - double).square().mean().sqrt()
         assert deviation < 1e-4
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float64, torch.float16, torch.complex64])
+def test_images_of_another_type_get_a_sentence(dtype: torch.dtype) -> None:
+    with pytest.raises(ConfigError, match=rf"expected images of torch.float32, got {dtype}: a data_preprocessor makes"):
+        make()(torch.ones(1, 3, 32, 32).to(dtype))

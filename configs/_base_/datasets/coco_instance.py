@@ -26,8 +26,8 @@ train_dataloader = dict(
     batch_size=2,
     num_workers=2,
     persistent_workers=True,
-    sampler=dict(type="DefaultSampler", shuffle=True),
-    batch_sampler=dict(type="AspectRatioBatchSampler"),
+    sampler=dict(type="mmswinv2.ResumableSampler"),
+    batch_sampler=dict(type="mmswinv2.ResumableBatchSampler", batch_sampler=dict(type="AspectRatioBatchSampler")),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,

@@ -2,7 +2,7 @@
 # Source: the ADE20K ablation of the SwinV2 paper (arXiv 2111.09883): AdamW, lr 4e-5 at batch 16, weight decay 0.05,
 # layer decay 0.95, warm-up of 1500 iterations, then linear decay to 0.
 iters, warmup, interval = 160000, 1500, 16000
-train_cfg = dict(type="IterBasedTrainLoop", max_iters=iters, val_interval=interval)
+train_cfg = dict(type="mmswinv2.ResumableIterLoop", max_iters=iters, val_interval=interval)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
 

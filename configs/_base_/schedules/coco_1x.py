@@ -2,7 +2,7 @@
 # Source: MMDetection's Swin V1 recipe (configs/swin): AdamW, lr 1e-4 at batch 16, weight decay 0.05, warm-up of 1000
 # iterations, lr / 10 after epochs 8 and 11.
 epochs = 12
-train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=epochs, val_interval=1)
+train_cfg = dict(type="mmswinv2.ResumableEpochLoop", max_epochs=epochs, val_interval=1)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
 
