@@ -64,9 +64,8 @@ def test_an_image_that_cannot_be_read_to_its_end_is_named(persistent: bool, tmp_
     start = time.monotonic()
     message = failure(config_of(root, timeout=2, persistent_workers=persistent), tmp_path / "work")
     assert time.monotonic() - start < 30
-    assert message.startswith(
-        f"The workers of a data loader have not made a batch for 2 s. They are at {root}/07.jpg. "
-    )
+    assert message.startswith("The workers of a data loader have not made a batch for 2 s. They are at ")
+    assert f"{root}/07.jpg" in message  # on a busy machine another worker may be at an image as well
 
 
 @pytest.mark.parametrize(
