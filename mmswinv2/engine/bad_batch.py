@@ -139,12 +139,10 @@ def stop(runner: Runner, fault: Fault, moment: Moment, context: AbstractContextM
 def keep_last_good(runner: Runner) -> str:
     """Saves weights, optimizer and schedule as they were before the iteration at hand, and returns the file's name."""
     name = f"iter_{runner.iter}.pth"
-    path = os.path.join(runner.work_dir, name)
-    if not os.path.exists(path):
-        meta = dict(epoch=runner.epoch, iter=runner.iter)
-        runner.save_checkpoint(runner.work_dir, name, meta=meta, by_epoch=False)
+    meta = dict(epoch=runner.epoch, iter=runner.iter)
+    runner.save_checkpoint(runner.work_dir, name, meta=meta, by_epoch=False)
     if get_rank() == 0:
-        Path(runner.work_dir, "last_checkpoint").write_text(path)
+        Path(runner.work_dir, "last_checkpoint").write_text(os.path.join(runner.work_dir, name))
     return name
 
 
@@ -198,7 +196,9 @@ def _describe(report: Report, examination: Examination, path: str) -> str:
     """What the user reads."""
     losses = ", ".join(f"{name} {value:.4g}" for name, value in examination.losses.items())
     what = (
-        "the loss is not finite or too large" if report.what == "loss" else "the loss is finite, its gradients are not"
+        "the loss is not finite, or above max_loss of FiniteLossHook"
+        if report.what == "loss"
+        else "the loss is finite, its gradients are not"
     )
     lines = [
         f"Iteration {report.iteration}: {what}, so the optimizer has not taken the step ({losses})",

@@ -26,7 +26,7 @@ def test_a_run_that_explodes_stops_and_can_be_replayed(name: str, tmp_path: Path
     message = run.stderr[run.stderr.rindex("mmswinv2 train: ") :]
     (path,) = work_dir.glob("bad_batch_iter_*.json")
     report = json.loads(path.read_text())
-    assert f"Iteration {report['iteration']}: the loss is not finite or too large" in message
+    assert f"Iteration {report['iteration']}: the loss is not finite, or above max_loss" in message
     assert f"mmswinv2 replay {path}" in message and "Traceback" not in message
     assert len(report["images"]) == 2 and all(Path(image).is_file() for image in report["images"])
     kept = read_checkpoint(str(work_dir / report["checkpoint"])).content

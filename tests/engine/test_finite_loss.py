@@ -3,12 +3,14 @@
 import copy
 import json
 import re
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from mmengine.optim.optimizer import amp_optimizer_wrapper
 from mmengine.runner import Runner
 
 from mmswinv2.checkpoint import read_checkpoint
@@ -206,6 +208,28 @@ def test_no_checkpoint_of_broken_weights_is_written(tmp_path: Path) -> None:
     message, report = stopped(config_of(CLASSIFIER), tmp_path, Break())
     assert "the weights themselves are not finite, and are not saved: head.weight" in message
     assert report["checkpoint"] is None and not list(tmp_path.glob("iter_*.pth"))
+
+
+@pytest.mark.parametrize("spoilt", [False, True])
+def test_mixed_precision_leaves_overflows_to_the_scaler(
+    spoilt: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scale that is too large costs steps, as ever; a bad loss stops here too."""
+    monkeypatch.setattr(amp_optimizer_wrapper, "is_cuda_available", lambda: True)  # MMEngine asserts a GPU
+    monkeypatch.setattr(amp_optimizer_wrapper, "GradScaler", partial(torch.amp.GradScaler, "cpu"))
+    index, at = first_seen_late(order())
+    config = config_of(SIMMIM, spoilt=(index,) if spoilt else ())
+    config["optim_wrapper"].update(
+        type="AmpOptimWrapper", loss_scale=dict(init_scale=2.0**127, backoff_factor=2.0**-60)
+    )
+    if spoilt:
+        _, report = stopped(config, tmp_path)
+        assert report["iteration"] == at + 1 and report["autocast"] == "bfloat16"
+    else:
+        runner, record = run(config, tmp_path, hook=FiniteLossHook())
+        steps = {int(state["step"]) for state in runner.optim_wrapper.optimizer.state.values()}
+        assert len(record.losses) == COUNT and 0 < max(steps) < COUNT
+        assert "bad_steps" not in runner.message_hub.runtime_info
 
 
 @pytest.mark.parametrize("settings", [dict(max_loss=0), dict(max_loss=NAN), dict(skip_bad_steps=-1)])
