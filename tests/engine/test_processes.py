@@ -134,6 +134,7 @@ def test_the_others_end_when_one_process_is_lost(number: int, longest: float, tm
         assert "mmswinv2 train: Another process of this run has ended, or has not answered" in said(tmp_path)
 
 
+@pytest.mark.full
 def test_torchrun_ends_the_others(tmp_path: Path) -> None:
     """As tools/dist_train.sh starts them."""
     with started(tmp_path, write_config(tmp_path), launcher=True) as processes:
