@@ -113,7 +113,7 @@ def stop(runner: Runner, fault: Fault, moment: Moment, context: AbstractContextM
     set_random_state(moment.random_state)
     with context:
         autocast = _autocast_type(next(model.parameters()).device.type)
-        examination, _ = examine(model, moment.batch)
+        examination = _examined(runner, model, moment.batch)
     moment.restore_buffers(model)
     checkpoint = None if parameters else keep_last_good(runner)
     message = None
@@ -166,6 +166,15 @@ def describe_layer(layer: LayerOutput) -> str:
         if layer.name
         else f"the model's own computation, after all layers ({layer.type})"
     )
+
+
+def _examined(runner: Runner, model: nn.Module, batch: Any) -> Examination:
+    """What the layers make of a batch; nothing if they fail, because the rest of the report matters more."""
+    try:
+        return examine(model, batch)[0]
+    except Exception as error:  # of any layer, such as one without memory for another forward pass
+        runner.logger.warning(f"The layers could not be looked at: {type(error).__name__}: {error}")
+        return Examination({}, [])
 
 
 def _autocast_type(device: str) -> str | None:
