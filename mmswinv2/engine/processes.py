@@ -13,9 +13,9 @@ TIMEOUT = 600  # seconds, NCCL's own default; gloo's is 1800. A data loader give
 
 def limit_waiting(cfg: Config) -> None:
     """Sets how long the processes of a run wait for each other, where the config does not say it."""
-    environment = cfg.setdefault("env_cfg", {})
-    processes = environment.setdefault("dist_cfg", dict(backend="nccl"))  # MMEngine's own default
-    processes.setdefault("timeout", TIMEOUT)
+    environment = cfg.get("env_cfg") or {}
+    own = {"backend": "nccl", "timeout": TIMEOUT}  # the backend is MMEngine's own default
+    cfg.env_cfg = {**environment, "dist_cfg": {**own, **(environment.get("dist_cfg") or {})}}
 
 
 @contextmanager
