@@ -44,6 +44,10 @@ class CheckpointError(UserError, ValueError):
     """A checkpoint cannot be read or does not fit: the message names the file."""
 
 
+class TrainingError(UserError, RuntimeError):
+    """A run that had begun cannot go on: the message says where it stood, why, and what it can go on from."""
+
+
 class EnvironmentProblem(UserError, RuntimeError):  # noqa: N818, EnvironmentError is Python's own name for OSError
     """Packages, hardware, the disk or another process stand in the way: the message names which."""
 

@@ -4,13 +4,14 @@ All of it stands here, so that a new version of theirs breaks one file. ``tests/
 This module is imported with the package, so at its top it imports neither torch nor OpenMMLab.
 """
 
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from mmengine.dataset import BaseDataset
@@ -195,3 +196,44 @@ def count_epoch(loop: "EpochBasedTrainLoop") -> None:
 def choose_val_interval(loop: "IterBasedTrainLoop") -> None:
     """Sets the loop's ``val_interval`` where ``dynamic_intervals`` change it at this iteration."""
     loop._decide_current_val_interval()
+
+
+class WorkerFault(NamedTuple):
+    """What torch tells of a data loader whose workers fail.
+
+    Attributes:
+        reason: How a worker ended, as ``was killed by signal: Killed``; empty: none did.
+        pids: Process ids of workers that ended.
+        seconds: How long no batch came, if that is the fault.
+    """
+
+    reason: str
+    pids: tuple[int, ...]
+    seconds: float | None
+
+
+def worker_fault(error: RuntimeError) -> WorkerFault | None:
+    """Returns what an error tells of a data loader's workers; None if it is about something else."""
+    # torch raises one error that says how a worker ended, and may replace it by one that does not
+    if isinstance(error.__cause__, RuntimeError) and (cause := worker_fault(error.__cause__)) is not None:
+        return cause
+    text = str(error)
+    if late := re.match(r"DataLoader timed out after ([\d.]+) seconds", text):
+        return WorkerFault("", (), float(late[1]))
+    if ended := re.match(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\) (?:is )?([^.]+)", text):
+        killed = "was " if ended[2].startswith("killed") else ""
+        return WorkerFault(killed + ended[2].strip(), tuple(int(pid) for pid in ended[1].split(",")), None)
+    return None
+
+
+def lost_process(error: RuntimeError) -> str | None:
+    """Returns the first sentence of an error that a process raises when another one is gone or late; else None."""
+    from torch.distributed import DistError
+
+    text = str(error)
+    told = isinstance(error, DistError) or "gloo" in text or "NCCL" in text
+    lost = re.search(
+        r"closed by peer|timed? ?out|timeout|reset by peer|broken pipe|connection refused", text, re.IGNORECASE
+    )
+    # gloo begins with a place in its own code
+    return re.sub(r"^\[[^\]]*\] ", "", text.strip()).splitlines()[0].partition(". ")[0] if told and lost else None

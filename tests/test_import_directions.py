@@ -42,6 +42,7 @@ BELOW = {
         "analysis",
         "benchmark",
         "preflight",
+        "engine",
     },
     "__main__": {"cli"},
 }

@@ -5,8 +5,12 @@ Names of configs are in ``test_upstream_configs.py``.
 """
 
 import ast
+import os
+import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,6 +19,7 @@ import pytest
 from mmengine.dataset import BaseDataset
 from mmengine.model import BaseModule
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
+from torch.utils.data import DataLoader
 
 from mmswinv2 import upstream
 
@@ -146,3 +151,52 @@ def private_names(path: Path) -> Iterator[str]:
 def test_private_names_of_others_stand_in_one_file() -> None:
     modules = [path for path in sorted((ROOT / "mmswinv2").rglob("*.py")) if path.name != "upstream.py"]
     assert [name for path in modules for name in private_names(path)] == []
+
+
+class Ends(list):
+    """A data set whose entry 1 kills its process, or never comes."""
+
+    def __init__(self, ends: bool) -> None:
+        super().__init__(range(4))
+        self.ends = ends
+
+    def __getitem__(self, index: int) -> int:
+        if index == 1 and self.ends:
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif index == 1:
+            time.sleep(60)
+        return index
+
+
+def test_torch_tells_of_a_worker_that_died() -> None:
+    with pytest.raises(RuntimeError) as error:
+        list(DataLoader(Ends(True), num_workers=1))
+    fault = upstream.worker_fault(error.value)
+    assert fault is not None and fault.reason == "was killed by signal: Killed" and len(fault.pids) == 1
+    assert fault.seconds is None
+
+
+def test_torch_tells_of_a_batch_that_does_not_come() -> None:
+    with pytest.raises(RuntimeError) as error:
+        list(DataLoader(Ends(False), num_workers=1, timeout=1))
+    assert upstream.worker_fault(error.value) == upstream.WorkerFault("", (), 1.0)
+    assert upstream.worker_fault(RuntimeError("shapes do not fit")) is None
+
+
+def test_gloo_tells_of_a_process_that_is_gone(tmp_path: Path) -> None:
+    """Here it ends of itself; that one hangs is tested in tests/engine/test_processes.py, with whole runs."""
+    script = (
+        "import sys, torch, torch.distributed as d\nfrom mmswinv2.upstream import lost_process\n"
+        "rank = int(sys.argv[1])\n"
+        f"d.init_process_group('gloo', init_method='file://{tmp_path}/meet', rank=rank, world_size=2)\n"
+        "if rank:\n    import os; d.barrier(); os._exit(0)\n"
+        "d.barrier()\ntry:\n    [d.all_reduce(torch.ones(1)) for _ in range(9)]\n"
+        "except RuntimeError as error: print(lost_process(error), lost_process(RuntimeError('shapes')))"
+    )
+    ranks = [
+        subprocess.Popen([sys.executable, "-c", script, str(rank)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        for rank in range(2)
+    ]
+    told, _ = ranks[0].communicate(timeout=120)
+    ranks[1].wait(120)
+    assert re.fullmatch(r"[^\[].*(closed by peer|reset by peer).* None\n", told, re.IGNORECASE), told

@@ -16,6 +16,7 @@ from ..errors import UserError
 
 COMMANDS = {
     "train": "train what a config describes: a detector, a segmentor, a classifier, SimMIM",
+    "replay": "run the batch again at which a training stopped, and look at every layer",
     "test": "evaluate a checkpoint on the config's test data",
     "infer": "predict for one image or a folder of images, with pictures",
     "inspect": "tell what a checkpoint is, and print the config that uses it",

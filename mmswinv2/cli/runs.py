@@ -16,6 +16,8 @@ from ..checkpoint import (
     HUB_PREFIX,
     openmmlab,  # noqa: F401, lets MMEngine read checkpoints safely
 )
+from ..engine.processes import limit_waiting, lost_processes_named
+from ..engine.workers import watch_workers, worker_faults_named
 from ..errors import ConfigError
 from ..preflight import check_config, check_work_dir, explain_unknown_type
 
@@ -23,6 +25,7 @@ CFG_OPTIONS = (
     "settings that override the config's, as key=value; lists as key='[a,b]' or key=a,b, tuples as "
     "key='[(a,b),(c,d)]', with quotes and without spaces"
 )
+FINITE_LOSS = "mmswinv2.FiniteLossHook"
 CONFIG = "config file, or one that comes with a package: mmswinv2::mask_rcnn/NAME.py"
 
 
@@ -123,12 +126,15 @@ def build_runner(cfg: Config, loaders: tuple[str, ...]) -> Runner:
     types = [hook["type"] for hook in own]
     # A dumped config has them already, with the settings of its own run.
     hooks = [hook for hook in cfg.get("custom_hooks") or [] if hook.get("type") not in types]
+    if trains and all(hook.get("type") != FINITE_LOSS for hook in hooks):
+        hooks.append(dict(type=FINITE_LOSS))  # a config may have one with settings of its own
     cfg.custom_hooks = [*hooks, *own]
+    limit_waiting(cfg)
     if cfg.get("default_scope") == "mmdet":
         from mmdet.utils import setup_cache_size_limit_of_dynamo
 
         setup_cache_size_limit_of_dynamo()
-    return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    return watch_workers(RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg))
 
 
 def keep_whole_checkpoints(cfg: Config) -> None:
@@ -146,9 +152,13 @@ def is_main_process() -> bool:
 
 
 def explained(action: Callable[[], object], cfg: Config) -> None:
-    """Runs ``action``; an error in the config becomes a :class:`ConfigError`, any other passes as it is."""
+    """Runs ``action``; an error in the config becomes a :class:`ConfigError`.
+
+    The end of a data loader's worker or of another process becomes a :class:`TrainingError`. Others pass as they are.
+    """
     try:
-        action()
+        with worker_faults_named(), lost_processes_named():
+            action()
     except KeyError as error:
         explanation = explain_unknown_type(error, cfg)
         if explanation is None:
