@@ -3,10 +3,13 @@
 import re
 from collections.abc import Iterable, Iterator
 from difflib import SequenceMatcher, get_close_matches
+from functools import lru_cache
+from importlib.util import find_spec
 from typing import Any
 
 import mmengine.registry
 from mmengine.config import Config
+from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import Registry
 
 from ..errors import ConfigError
@@ -28,8 +31,14 @@ def find_type(name: str, registry: Registry, scope: str | None) -> Any:
     """
     if not NAME.fullmatch(name):
         return None
+    return _scoped(registry, scope).get(name)
+
+
+@lru_cache
+def _scoped(registry: Registry, scope: str | None) -> Registry:
+    """Returns the registry of a scope. MMEngine waits a thousandth of a second each time that it switches there."""
     with registry.switch_scope_and_registry(scope) as scoped:
-        return scoped.get(name)
+        return scoped
 
 
 def is_operator(name: str) -> bool:
@@ -105,6 +114,9 @@ def unknown_type(name: str, kind: str, registries: Iterable[Registry], scope: st
         scope: The scope of the config.
     """
     sentence = f"there is no {kind} of type {name!r}; "
+    package = name.partition(".")[0]
+    if package in MODULE2PACKAGE and find_spec(package) is None:
+        return f"{sentence}the package {package} is not installed"
     near = nearest_type(name, registries, scope)
     if near:
         return f"{sentence}did you mean {near!r}?"
@@ -120,9 +132,17 @@ def nearest_type(name: str, registries: Iterable[Registry], scope: str | None) -
 
     It comes with its scope, as a config writes it, unless that is ``scope`` or the root's.
     """
-    known = {display for registry in registries for display in _registered(registry, scope)}
-    best = max(sorted(known), key=lambda display: _likeness(name, display), default=None)
-    return best if best and _likeness(name, best) >= NEAR else None
+    bare = SequenceMatcher(b=name.rpartition(".")[2].lower())
+    best, likeness = None, NEAR
+    for display in sorted({display for registry in registries for display in _registered(registry, scope)}):
+        bare.set_seq1(display.rpartition(".")[2].lower())
+        if bare.real_quick_ratio() < likeness or bare.quick_ratio() < likeness:
+            continue
+        # The scope only breaks ties.
+        ratio = bare.ratio() + 1e-3 * SequenceMatcher(None, name, display).ratio()
+        if ratio > likeness:
+            best, likeness = display, ratio
+    return best
 
 
 def _registered(registry: Registry, scope: str | None) -> Iterator[str]:
@@ -132,9 +152,3 @@ def _registered(registry: Registry, scope: str | None) -> Iterator[str]:
         yield name if plain else f"{registry.scope}.{name}"
     for child in registry.children.values():
         yield from _registered(child, scope)
-
-
-def _likeness(name: str, display: str) -> float:
-    """Returns how alike two names are, about 1 for equal ones. The scope only breaks ties."""
-    bare = SequenceMatcher(None, name.split(".")[-1].lower(), display.split(".")[-1].lower()).ratio()
-    return bare + 1e-3 * SequenceMatcher(None, name, display).ratio()

@@ -13,7 +13,7 @@ from .backbones import backbone_faults
 from .components import Component, components
 from .loops import group_faults, loop_faults, schedule_faults, schedule_remarks
 from .metrics import best_faults, metric_faults
-from .names import inside_faults, keyword_faults, top_level_faults
+from .names import former_remarks, inside_faults, keyword_faults, top_level_faults
 from .numbers import number_faults
 from .shapes import sound_parts
 
@@ -50,7 +50,7 @@ def check_settings(cfg: Config, training: bool = True) -> list[str]:
     faults += _faults_of(parts, sound)
     if faults:
         raise _error(faults)
-    return list(schedule_remarks(sound, parts))
+    return [*former_remarks(sound), *schedule_remarks(sound, parts)]
 
 
 def plain(node: Any) -> Any:

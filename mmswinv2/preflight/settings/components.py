@@ -4,17 +4,17 @@ Where a dict stands decides which registry its type is looked up in. Dicts whose
 as a data loader, are parts as well.
 """
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from mmengine import registry as registries
+from mmengine.optim import OptimWrapper
 from mmengine.registry import Registry
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, LogProcessor, Runner, TestLoop, ValLoop
-from mmengine.optim import OptimWrapper
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.utils.data import DataLoader
 
 from ..types import find_type, is_operator, nearest_type, roots_of_all, unknown_operator, unknown_type
+from .signatures import reads_key
 
 
 class Place(NamedTuple):
@@ -43,12 +43,14 @@ class Component(NamedTuple):
         settings: The dict.
         target: The class or function.
         place: Where it stands.
+        owner: What the dict around it builds, which may take keys out before; None at the top.
     """
 
     key: str
     settings: dict
     target: Any
     place: Place
+    owner: Any = None
 
 
 _MODELS = (registries.MODELS, registries.TASK_UTILS, registries.WEIGHT_INITIALIZERS)
@@ -160,31 +162,31 @@ class _Walk:
         self.found: list[Component] = []
         self.faults: list[str] = []
 
-    def visit(self, key: str, node: object, place: Place, scope: str | None) -> None:
+    def visit(self, key: str, node: object, place: Place, scope: str | None, owner: Any = None) -> None:
         """Looks at a value and all that is in it."""
         if isinstance(node, list | tuple):
             for index, item in enumerate(node):
-                self.visit(f"{key}.{index}", item, place, scope)
+                self.visit(f"{key}.{index}", item, place, scope, owner)
         elif isinstance(node, dict):
             scope = node["_scope_"] if isinstance(node.get("_scope_"), str) else scope
-            target = self._target(key, node, place, scope)
+            target = self._target(key, node, place, scope, owner)
             if target is not None:
-                self.found.append(Component(key, node, target, place))
+                self.found.append(Component(key, node, target, place, owner))
             if getattr(target, "__name__", "") not in FOREIGN_TRANSFORMS:
-                self._visit_inside(key, node, place, scope)
+                self._visit_inside(key, node, place, scope, owner if target is None else target)
 
-    def _visit_inside(self, key: str, node: dict, place: Place, scope: str | None) -> None:
+    def _visit_inside(self, key: str, node: dict, place: Place, scope: str | None, owner: Any) -> None:
         for name, value in node.items():
             if isinstance(value, str) and name in NAMED_BY:
                 self._named(f"{key}.{name}", value, NAMED_BY[name], scope)
             elif isinstance(value, dict | list | tuple) and name not in UNTOUCHED:
-                self.visit(f"{key}.{name}", value, inner_place(place, str(name), "type" in node), scope)
+                self.visit(f"{key}.{name}", value, inner_place(place, str(name), "type" in node), scope, owner)
 
     def _named(self, key: str, kind: str, place: Place, scope: str | None) -> None:
         if all(find_type(kind, root, scope) is None for root in place.roots):
             self.faults.append(f"{key}: {unknown_type(kind, place.kind, place.roots, scope)}")
 
-    def _target(self, key: str, node: dict, place: Place, scope: str | None) -> Any:
+    def _target(self, key: str, node: dict, place: Place, scope: str | None, owner: Any) -> Any:
         """Returns what is built from a dict; None if that is unknown or nothing."""
         kind = node.get("type")
         if not place.roots or kind is None:
@@ -208,7 +210,7 @@ class _Walk:
             found = find_type(kind, root, scope)
             if found is not None:
                 return found
-        if place.certain or self._is_misspelt(kind, place, scope):
+        if place.certain or (not reads_key(owner, kind) and self._is_misspelt(kind, place, scope)):
             self.faults.append(f"{key}.type: {unknown_type(kind, place.kind, place.roots, scope)}")
         return None
 
@@ -236,7 +238,7 @@ def _lacks_type(key: str, node: dict, place: Place) -> bool:
     if place in (MODEL, INIT, NORM):
         return key.rpartition(".")[2] in BUILT
     holds_others = bool(node) and all(isinstance(value, dict | list | tuple | None) for value in node.values())
-    return not (holds_others or key in TOP and not node or "metrics" in node)
+    return not (holds_others or (key in TOP and not node) or "metrics" in node)
 
 
 def _implied(key: str, node: dict) -> Any:

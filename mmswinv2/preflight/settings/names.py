@@ -1,6 +1,6 @@
 """Keys that nothing reads: misspelt ones get the nearest, those of older versions what took their place."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from difflib import SequenceMatcher
 from inspect import signature
 
@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 
 from ...errors import name_some
 from .components import LOADER, Component
-from .signatures import keywords_of
+from .signatures import keywords_of, reads_key
 
 NEAR = 0.85  # of the configs of MMDetection and MMSegmentation, no name of a variable comes as near to a key
 NEAR_KEYWORD = 0.6
@@ -22,7 +22,6 @@ FORMER = {
     "log_config": "default_hooks.logger",
     "evaluation": "val_evaluator, and train_cfg.val_interval",
     "optimizer_config": "optim_wrapper.clip_grad",
-    "runner": "train_cfg",
     "total_epochs": "train_cfg.max_epochs",
     "resume_from": "load_from and resume=True",
     "dist_params": "env_cfg.dist_cfg",
@@ -44,21 +43,27 @@ PARAMWISE = {
 }
 
 
-def likeness(name: str, other: str) -> float:
-    """Returns how alike two names are, 1 for equal ones; one with two letters in each other's place counts as near."""
-    ratio = SequenceMatcher(None, name.lower(), other.lower()).ratio()
-    swapped = len(name) > 3 and sorted(name.lower()) == sorted(other.lower())
-    return max(ratio, 0.9) if swapped else ratio
+def nearest(name: str, known: Iterable[str], limit: float) -> str | None:
+    """Returns the name nearest to ``name``; None if none is as near as ``limit``.
 
-
-def nearest(name: str, known: Collection[str], limit: float) -> str | None:
-    """Returns the name nearest to ``name``; None if none is as near as ``limit``."""
-    best = max(known, key=lambda other: likeness(name, other), default=None)
-    return best if best is not None and likeness(name, best) >= limit else None
+    A name with the same letters in another order counts as near.
+    """
+    lowered = name.lower()
+    matcher = SequenceMatcher(b=lowered)
+    best, likeness = None, limit
+    for other in known:
+        matcher.set_seq1(other.lower())
+        swapped = len(name) > 3 and sorted(lowered) == sorted(other.lower())
+        if not swapped and (matcher.real_quick_ratio() < likeness or matcher.quick_ratio() < likeness):
+            continue
+        ratio = max(matcher.ratio(), 0.9 * swapped)
+        if ratio >= likeness and (best is None or ratio > likeness):
+            best, likeness = other, ratio
+    return best
 
 
 def top_level_faults(config: dict) -> Iterator[str]:
-    """Yields a sentence for each key at the top that is near to a known one, or an older version's.
+    """Yields a sentence for each key at the top that is near to a known one.
 
     Every other unknown key is a variable of the user's own. So is a near one whose value the config uses elsewhere, or
     that only adds something to the name.
@@ -67,11 +72,16 @@ def top_level_faults(config: dict) -> Iterator[str]:
     for name, value in config.items():
         if not isinstance(name, str) or name in known:
             continue
-        near = nearest(name, known, NEAR)
+        near = nearest(name, [key for key in known if not key.startswith("tta_")], NEAR)
         if near and not _is_variant(name, near) and not _is_used(value, name, config):
             yield f"{name}: nothing reads this key; did you mean {near!r}?"
-        elif name in FORMER and not _is_used(value, name, config):
-            yield f"{name}: MMEngine does not read this key of older versions; its work does {FORMER[name]}"
+
+
+def former_remarks(config: dict) -> Iterator[str]:
+    """Yields a sentence for each key at the top that older versions read: configs keep them without harm."""
+    for name in config:
+        if name in FORMER and not _is_used(config[name], name, config):
+            yield f"{name}: MMEngine does not read this key of older versions, but {FORMER[name]}"
 
 
 def _is_variant(name: str, key: str) -> bool:
@@ -143,12 +153,12 @@ def _unknown_keys(key: str, node: dict, known: Collection[str], only_near: bool 
 
 def keyword_faults(component: Component) -> Iterator[str]:
     """Yields a sentence for each key of a part that its class does not take, and each that it lacks."""
-    key, settings, target, place = component
+    key, settings, target, place, owner = component
     keywords = keywords_of(target)
     name_of_target = getattr(target, "__name__", str(target))
     offered = [name for name in keywords.names if name not in place.filled or place is LOADER]
     for name in settings:
-        if name in (*keywords.names, *place.filled, "type", "_scope_", "_delete_"):
+        if name in (*keywords.names, *place.filled, "type", "_scope_", "_delete_") or reads_key(owner, str(name)):
             continue
         near = nearest(str(name), offered, NEAR if keywords.any_other else NEAR_KEYWORD)
         if near:

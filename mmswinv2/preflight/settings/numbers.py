@@ -55,6 +55,7 @@ OR_ALL = Rule("a positive integer, or -1 for all", lambda value: is_positive_int
 POSITIVE = Rule("a number above 0", lambda value: is_number(value) and value > 0)
 NOT_NEGATIVE = Rule("a number of at least 0", lambda value: is_number(value) and value >= 0)
 SHARE = Rule("a number in [0, 1)", lambda value: is_number(value) and 0 <= value < 1)
+BELOW_ONE = Rule("a number below 1", lambda value: is_number(value) and value < 1)  # below 0 means none
 INSIDE = Rule("a number between 0 and 1", lambda value: is_number(value) and 0 < value < 1)
 UP_TO_ONE = Rule("a number above 0 and at most 1", lambda value: is_number(value) and 0 < value <= 1)
 FROM_ZERO_TO_ONE = Rule("a number from 0 to 1", lambda value: is_number(value) and 0 <= value <= 1)
@@ -62,7 +63,7 @@ BETAS = Rule("two numbers in [0, 1)", pairs_with(SHARE.holds, 2))
 STEPS = Rule("a list of integers of at least 0", pairs_with(COUNT.holds))
 INTEGER = Rule("an integer", is_int)
 STRENGTHS = Rule("a number from 0 to 1, or a list of them", lambda value: _each(value, FROM_ZERO_TO_ONE.holds))
-SIDES = Rule("positive", lambda value: _each(value, lambda side: side is None or is_number(side) and side > 0))
+SIDES = Rule("positive", lambda value: _each(value, lambda side: side is None or (is_number(side) and side > 0)))
 MEANS = Rule("a list of numbers", pairs_with(is_number))
 DEVIATIONS = Rule("a list of numbers above 0", pairs_with(POSITIVE.holds))
 SCALE = Rule(
@@ -132,7 +133,7 @@ RULES: dict[str, dict[str, Rule]] = {
     "Pad": SIZED,
     "RandomFlip": {"prob": or_none(STRENGTHS)},
     "RepeatDataset": {"times": POSITIVE_INT},
-    "BaseDecodeHead": {"dropout_ratio": SHARE, "num_classes": POSITIVE_INT, "channels": POSITIVE_INT},
+    "BaseDecodeHead": {"dropout_ratio": BELOW_ONE, "num_classes": POSITIVE_INT, "channels": POSITIVE_INT},
     "BBoxHead": {"num_classes": POSITIVE_INT},
     "FCNMaskHead": {"num_classes": POSITIVE_INT},
     "AnchorHead": {"num_classes": POSITIVE_INT},

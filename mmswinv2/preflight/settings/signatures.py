@@ -4,7 +4,7 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 
 
@@ -25,7 +25,7 @@ class Keywords(NamedTuple):
 OPAQUE = Keywords((), frozenset(), True)
 
 
-@lru_cache(maxsize=None)
+@cache
 def keywords_of(target: Any) -> Keywords:
     """Returns the keywords of a class or function; any callable is a valid argument."""
     if not inspect.isclass(target):
@@ -57,7 +57,9 @@ def _of_class(cls: type) -> Keywords:
     names: dict[str, None] = {}
     required: set[str] = set()
     call: ast.Call | None = None
-    for base in cls.__mro__:
+    bases = list(cls.__mro__)
+    while bases:
+        base = bases.pop(0)
         init = vars(base).get("__init__")
         if init is None:
             continue
@@ -69,7 +71,37 @@ def _of_class(cls: type) -> Keywords:
         call = _call_of_parent(init) if own.any_other and own is not OPAQUE else None
         if call is None:
             return Keywords(tuple(names), frozenset(required), own.any_other)
+        bases = _after(_named_in_super(call) or base.__name__, cls.__mro__)
     return OPAQUE
+
+
+def _after(name: str, bases: tuple[type, ...]) -> list[type]:
+    """Returns the classes that come after the one of a name; none if there is no such class."""
+    names = [base.__name__ for base in bases]
+    return list(bases[names.index(name) + 1 :]) if name in names else []
+
+
+def _named_in_super(call: ast.Call) -> str | None:
+    """Returns the class that ``super(Class, self).__init__`` names; None for ``super().__init__``."""
+    function = call.func
+    arguments = (
+        function.value.args if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Call) else []
+    )
+    return ast.unparse(arguments[0]).rpartition(".")[2] if arguments else None
+
+
+@cache
+def _source(cls: type) -> str:
+    try:
+        return inspect.getsource(cls)
+    except (OSError, TypeError):
+        return ""
+
+
+def reads_key(target: Any, name: str) -> bool:
+    """Whether the code of a class, or of one of its parents, has a key of a dict by this name."""
+    sources = [_source(base) for base in target.__mro__] if inspect.isclass(target) else []
+    return any(f"'{name}'" in source or f'"{name}"' in source for source in sources)
 
 
 def _given_by(call: ast.Call | None, keywords: Keywords) -> set[str]:
