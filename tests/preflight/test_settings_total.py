@@ -32,6 +32,7 @@ NESTED = st.recursive(
     ),
     max_leaves=8,
 )
+ADDED = ["optimizer", "neck", "batch_size", "begin", "metric", "save_best", "_scope_", "type"]
 
 
 def places(node: Any, place: tuple = ()) -> list[tuple]:
@@ -61,9 +62,7 @@ def mutated_configs(draw: st.DrawFn) -> dict:
         elif change == "rename" and isinstance(node, dict):
             node[last[:-1] or "x"] = node.pop(last)
         elif change == "add" and isinstance(node, dict):
-            node[draw(st.sampled_from(["optimizer", "neck", "batch_size", "begin", "metric", "save_best"]))] = draw(
-                NESTED
-            )
+            node[draw(st.sampled_from(ADDED))] = draw(NESTED)
         if not places(config):
             break
     return config

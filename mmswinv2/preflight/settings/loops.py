@@ -1,4 +1,4 @@
-"""What belongs together in a config: loops with their data and metrics, and what counts epochs with a loop of epochs."""
+"""What belongs together in a config: loops with their data and metrics, counting in epochs with a loop of epochs."""
 
 from collections.abc import Iterator
 from inspect import getmro, isclass

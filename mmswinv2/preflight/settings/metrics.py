@@ -136,7 +136,10 @@ def _rule_faults(component: Component, key: str, wanted: list[str]) -> Iterator[
         own = {"greater_keys", "less_keys"} & set(component.settings)
         unclear = [each for each in wanted if each != "auto" and not any(part in each.lower() for part in SORTED_KEYS)]
         if unclear and not own:
-            yield f"{key}: whether more of {unclear[0]!r} is better is not known: set {component.key}.rule to 'greater' or 'less'"
+            yield (
+                f"{key}: MMEngine does not know whether more of {unclear[0]!r} is better: set {component.key}.rule to "
+                "'greater' or 'less'"
+            )
         return
     for rule in as_list(rules):
         if rule not in RULES:

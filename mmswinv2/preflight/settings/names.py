@@ -7,7 +7,8 @@ from inspect import signature
 from mmengine.runner import Runner
 
 from ...errors import name_some
-from .components import LOADER, Component
+from .components import Component
+from .places import LOADER
 from .signatures import keywords_of, reads_key
 
 NEAR = 0.85  # of the configs of MMDetection and MMSegmentation, no name of a variable comes as near to a key

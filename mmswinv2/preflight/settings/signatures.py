@@ -83,10 +83,8 @@ def _after(name: str, bases: tuple[type, ...]) -> list[type]:
 
 def _named_in_super(call: ast.Call) -> str | None:
     """Returns the class that ``super(Class, self).__init__`` names; None for ``super().__init__``."""
-    function = call.func
-    arguments = (
-        function.value.args if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Call) else []
-    )
+    parent = call.func.value if isinstance(call.func, ast.Attribute) else None
+    arguments = parent.args if isinstance(parent, ast.Call) else []
     return ast.unparse(arguments[0]).rpartition(".")[2] if arguments else None
 
 
