@@ -11,7 +11,7 @@ from mmswinv2.preflight import explain_failed_build
 
 def failed(build: Callable[[object], object], part: object, cfg: Config) -> Exception:
     """The error that ``build`` raises."""
-    with DefaultScope.overwrite_default_scope(cfg.default_scope), pytest.raises(Exception) as error:  # noqa: PT011
+    with DefaultScope.overwrite_default_scope(cfg.default_scope), pytest.raises(Exception) as error:
         build(part)
     return error.value
 

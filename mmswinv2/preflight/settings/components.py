@@ -131,7 +131,7 @@ class _Walk:
 def _lacks_type(key: str, node: dict, place: Place) -> bool:
     """Whether a dict without a type is to be built, and does not only hold others or come as a part of them."""
     if place in (MODEL, INIT, NORM):
-        return key.rpartition(".")[2] in BUILT
+        return key in BUILT
     holds_others = bool(node) and all(isinstance(value, dict | list | tuple | None) for value in node.values())
     return not (holds_others or (key in TOP and not node) or "metrics" in node)
 

@@ -50,7 +50,7 @@ def or_none(rule: Rule) -> Rule:
 POSITIVE_INT = Rule("a positive integer", is_positive_int)
 COUNT = Rule("an integer of at least 0", lambda value: is_int(value) and value >= 0)
 WHOLE = Rule("a positive whole number", lambda value: is_number(value) and value > 0 and value == int(value))
-OR_NEVER = Rule("a positive integer, or -1 for never", lambda value: is_positive_int(value) or is_minus_one(value))
+OR_NEVER = Rule("a positive whole number, or -1 for never", lambda value: WHOLE.holds(value) or is_minus_one(value))
 OR_ALL = Rule("a positive integer, or -1 for all", lambda value: is_positive_int(value) or is_minus_one(value))
 POSITIVE = Rule("a number above 0", lambda value: is_number(value) and value > 0)
 NOT_NEGATIVE = Rule("a number of at least 0", lambda value: is_number(value) and value >= 0)
@@ -92,8 +92,8 @@ RULES: dict[str, dict[str, Rule]] = {
         "prefetch_factor": or_none(POSITIVE_INT),
         "timeout": NOT_NEGATIVE,
     },
-    "EpochBasedTrainLoop": {"max_epochs": WHOLE, "val_interval": POSITIVE_INT, "val_begin": COUNT},
-    "IterBasedTrainLoop": {"max_iters": WHOLE, "val_interval": POSITIVE_INT, "val_begin": COUNT},
+    "EpochBasedTrainLoop": {"max_epochs": WHOLE, "val_interval": WHOLE, "val_begin": COUNT},
+    "IterBasedTrainLoop": {"max_iters": WHOLE, "val_interval": WHOLE, "val_begin": COUNT},
     "Optimizer": {
         "lr": POSITIVE,
         "weight_decay": NOT_NEGATIVE,
@@ -118,7 +118,7 @@ RULES: dict[str, dict[str, Rule]] = {
     },
     "PolyParamScheduler": {"power": POSITIVE, "eta_min": NOT_NEGATIVE},
     "CheckpointHook": {"interval": OR_NEVER, "max_keep_ckpts": OR_ALL, "save_begin": COUNT},
-    "LoggerHook": {"interval": POSITIVE_INT},
+    "LoggerHook": {"interval": WHOLE},
     "EMAHook": {"momentum": INSIDE, "begin_iter": COUNT, "begin_epoch": COUNT},
     "EarlyStoppingHook": {"patience": POSITIVE_INT, "min_delta": NOT_NEGATIVE},
     "LogProcessor": {"window_size": POSITIVE_INT},

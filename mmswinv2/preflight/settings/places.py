@@ -36,7 +36,7 @@ TRANSFORM = Place("transform", (registries.TRANSFORMS,))
 SAMPLER = Place("data sampler", (registries.DATA_SAMPLERS,), filled=("dataset", "seed"))
 BATCH_SAMPLER = Place("data sampler", (registries.DATA_SAMPLERS,), filled=("sampler", "batch_size"))
 FUNCTION = Place("function", (registries.FUNCTIONS,), complete=False)
-LOOP = Place("loop", (registries.LOOPS,), filled=("runner", "dataloader", "evaluator"))
+LOOP = Place("loop", (registries.LOOPS,), filled=("runner", "dataloader", "evaluator", "by_epoch"))
 METRIC = Place("metric", (registries.METRICS,))
 EVALUATOR = Place("evaluator", (registries.EVALUATOR,))
 OPTIM_WRAPPER = Place(
@@ -106,8 +106,7 @@ INSIDE_MODEL = {
     **dict.fromkeys(("panoptic_head", "assigner", "sampler", "bbox_coder", "anchor_generator"), MODEL),
     **dict.fromkeys(("loss_cls", "loss_bbox", "loss_mask", "loss_decode"), MODEL),
 }
-# Parts of a model that are built wherever they stand.
-BUILT = ("backbone", "neck", "decode_head", "rpn_head", "data_preprocessor", "anchor_generator", "bbox_coder")
+BUILT = ("model.backbone", "model.neck", "model.decode_head", "model.rpn_head", "model.data_preprocessor")
 NAMED_BY = {"constructor": CONSTRUCTOR, "ema_type": Place("model", (registries.MODELS,))}
 OPERATORS = ("roi_layer", "nms")  # their types are mmcv's operators
 UNTOUCHED = ("paramwise_cfg", "metainfo", "data_prefix", "backend_args", "custom_keys", "loss_scale")
