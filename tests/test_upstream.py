@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import pytest
 from mmengine.dataset import BaseDataset
 from mmengine.model import BaseModule
+from mmengine.registry import MODELS
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 
 from mmswinv2 import upstream
@@ -146,3 +147,15 @@ def private_names(path: Path) -> Iterator[str]:
 def test_private_names_of_others_stand_in_one_file() -> None:
     modules = [path for path in sorted((ROOT / "mmswinv2").rglob("*.py")) if path.name != "upstream.py"]
     assert [name for path in modules for name in private_names(path)] == []
+
+
+def test_the_part_that_was_being_built_is_told() -> None:
+    """build_from_cfg keeps the config in ``cfg`` and the class in ``obj_cls``; of nested parts the inner one counts."""
+    neck = dict(type="FPN", in_channels=3, out_channels=4, num_outs=1)
+    model = dict(type="SingleStageDetector", backbone=dict(type="ResNet", depth=18), neck=neck, _scope_="mmdet")
+    with pytest.raises(AssertionError) as error:
+        MODELS.build(model)
+    found = upstream.failed_build(error.value)
+    assert found is not None
+    assert found[0]["type"] == "FPN" and found[1].__name__ == "FPN"
+    assert upstream.failed_build(ValueError()) is None

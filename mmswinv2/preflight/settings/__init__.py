@@ -37,7 +37,7 @@ def check_settings(cfg: Config, training: bool = True) -> list[str]:
     """
     config = plain(cfg)
     sound, faults = sound_parts(config)
-    faults += group_faults(sound)
+    faults += group_faults(config)
     if not training:
         sound = {name: value for name, value in sound.items() if name not in (*OF_TRAINING, *OF_VALIDATION)}
     faults += top_level_faults(sound)
