@@ -58,7 +58,7 @@ def load_config(path: str, cfg_options: dict | None = None) -> Config:
         raise ConfigError(f"The config {path} cannot be read: {type(error).__name__}: {error}") from error
     try:
         cfg.merge_from_dict(cfg_options or {})
-    except (KeyError, TypeError, IndexError) as error:
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise ConfigError(f"--cfg-options do not fit the config {path}: {error}") from error
     return cfg
 

@@ -88,7 +88,7 @@ def schedule_remarks(config: dict, components: list[Component]) -> Iterator[str]
     length = loop.get("max_epochs" if epochs else "max_iters") if isinstance(loop, dict) else None
     if epochs is None or not is_number(length):
         return
-    unit = "epochs" if epochs else "iterations"
+    unit = ("epoch" if epochs else "iteration") + "s" * (length != 1)
     for component in components:
         if "_ParamScheduler" not in bases(component.target) or component.settings.get("by_epoch", True) != epochs:
             continue

@@ -111,9 +111,11 @@ def best_faults(components: list[Component]) -> Iterator[str]:
         if unsound:
             yield f"{key} must be the name of a metric, got {unsound[0]!r}"
             continue
-        for metric in wanted if given is not None else ():
-            if metric not in (*given, "auto") and not _is_of_a_class(metric, components):
-                yield f"{key}: the validation gives no {metric!r}; {_offer(metric, given)}"
+        if given is not None:
+            unknown = [each for each in wanted if each not in (*given, "auto")]
+            for metric in unknown:
+                if not _is_of_a_class(metric, components):
+                    yield f"{key}: the validation gives no {metric!r}; {_offer(metric, given)}"
         yield from _rule_faults(component, key, wanted)
 
 

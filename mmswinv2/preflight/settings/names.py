@@ -14,8 +14,10 @@ from .signatures import keywords_of, reads_key
 NEAR = 0.85  # of the configs of MMDetection and MMSegmentation, no name of a variable comes as near to a key
 NEAR_KEYWORD = 0.6
 # What MMEngine's runner reads besides its arguments, and the test command.
-FURTHER = ("compile", "sync_bn", "find_unused_parameters", "activation_checkpointing", "efficient_conv_bn_eval")
-FURTHER += ("model_wrapper_cfg", "custom_imports", "runner_type", "tta_model", "tta_pipeline")
+FURTHER = (
+    *("compile", "sync_bn", "find_unused_parameters", "activation_checkpointing", "efficient_conv_bn_eval"),
+    *("model_wrapper_cfg", "custom_imports", "runner_type", "tta_model", "tta_pipeline"),
+)
 # Keys of MMDetection 2 and MMSegmentation 0, and what does their work now.
 FORMER = {
     "lr_config": "param_scheduler",

@@ -79,7 +79,14 @@ TOP = Shape(
     },
     due=("model",),
 )
-NAMES = {dict: "a dict", list: "a list", str: "a text", bool: "True or False", None: "None", tuple: "a tuple"}
+NAMES: dict[type | None, str] = {
+    dict: "a dict",
+    list: "a list",
+    str: "a text",
+    bool: "True or False",
+    None: "None",
+    tuple: "a tuple",
+}
 
 
 def sound_parts(config: dict) -> tuple[dict, list[str]]:
