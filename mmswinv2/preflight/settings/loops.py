@@ -14,7 +14,12 @@ GROUPS = (
 
 
 def group_faults(config: dict) -> Iterator[str]:
-    """Yields a sentence for each loop of which MMEngine would miss a part."""
+    """Yields a sentence for each loop of which MMEngine would miss a part.
+
+    A config without any data is not for a run: it shows a model, or is a part of others.
+    """
+    if all(config.get(loader) is None for loader, *_ in GROUPS):
+        return
     for group in GROUPS:
         there = [name for name in group if config.get(name) is not None]
         missing = [name for name in group if name not in there]

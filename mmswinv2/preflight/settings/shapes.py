@@ -82,10 +82,10 @@ TOP = Shape(
 NAMES: dict[type | None, str] = {
     dict: "a dict",
     list: "a list",
+    tuple: "a tuple",
     str: "a text",
     bool: "True or False",
     None: "None",
-    tuple: "a tuple",
 }
 
 
