@@ -94,6 +94,56 @@ def is_positive_int(value: object) -> TypeGuard[int]:
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) > 0
 
 
+def check_positive_int(name: str, value: object) -> None:
+    """Raises :class:`ConfigError` unless ``value``, whose config key is ``name``, is an integer above 0."""
+    if not is_positive_int(value):
+        raise ConfigError(f"{name} must be a positive integer, got {value!r}")
+
+
+def check_patch(in_channels: object, patch_size: object, owner: str = "") -> None:
+    """Checks the shape of a patch.
+
+    Args:
+        in_channels: Channels of an image.
+        patch_size: Pixels of its side.
+        owner: Config key of the backbone with a dot, for the error.
+
+    Raises:
+        ConfigError: One of them is no positive integer, or a patch has far too many values.
+    """
+    check_positive_int(f"{owner}in_channels", in_channels)
+    check_positive_int(f"{owner}patch_size", patch_size)
+    if in_channels * patch_size**2 > MAX_PATCH:  # type: ignore[operator] # they are integers
+        raise ConfigError(
+            f"{owner}in_channels={in_channels}, patch_size={patch_size}: a patch has more than {MAX_PATCH} values"
+        )
+
+
+def check_frozen_stages(name: str, value: object, num_stages: int) -> None:
+    """Raises :class:`ConfigError` unless ``value``, whose config key is ``name``, is a count of stages or -1."""
+    if type(value) is not int or not -1 <= value <= num_stages:
+        raise ConfigError(f"{name} must be an integer from -1 to {num_stages}, got {value!r}")
+
+
+def check_out_indices(name: str, value: object, num_stages: int) -> tuple[int, ...]:
+    """Returns the stages that are outputs as a tuple, if they ascend without repetition.
+
+    Args:
+        name: Config key, for the error.
+        value: The stages.
+        num_stages: Stages of the model.
+
+    Raises:
+        ConfigError: ``value`` is something else.
+    """
+    stages = tuple(value) if isinstance(value, list | tuple) else ()
+    if not stages or not all(type(stage) is int and 0 <= stage < num_stages for stage in stages):
+        raise ConfigError(f"{name} must be stages from 0 to {num_stages - 1}, at least one, got {value!r}")
+    if list(stages) != sorted(set(stages)):
+        raise ConfigError(f"{name} must ascend without repetition, got {value!r}")
+    return stages
+
+
 def check_rate(name: str, rate: object) -> None:
     """Checks a share of a whole, such as a dropout rate.
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 COMPILED_OPS = "mmcv._ext"  # the module of mmcv's compiled operators
 CONFIG_MODULE = "mmengine.config.config"
+BUILD_MODULE = "mmengine.registry.build_functions"
 
 
 def amend_config_names(config_module: ModuleType) -> None:
@@ -107,6 +108,22 @@ class _ConfigLoader(Loader):
     def exec_module(self, module: ModuleType) -> None:
         self.loader.exec_module(module)
         amend_config_names(module)
+
+
+def failed_build(error: BaseException) -> tuple[dict[str, Any], Any] | None:
+    """Returns the config and the class of what MMEngine's registry was building when an error came up.
+
+    Of parts within each other it is the innermost. None if nothing was being built.
+    """
+    found = None
+    traceback = error.__traceback__
+    while traceback is not None:
+        frame = traceback.tb_frame
+        if frame.f_globals.get("__name__") == BUILD_MODULE and frame.f_code.co_name == "build_from_cfg":
+            settings, target = frame.f_locals.get("cfg"), frame.f_locals.get("obj_cls")
+            found = (settings, target) if isinstance(settings, dict) and target is not None else None
+        traceback = traceback.tb_next
+    return found
 
 
 def inner_datasets(dataset: Any) -> list[tuple[str, Any]]:

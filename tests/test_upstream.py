@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 import pytest
 from mmengine.dataset import BaseDataset
 from mmengine.model import BaseModule
+from mmengine.registry import MODELS
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch.utils.data import DataLoader
 
@@ -200,3 +201,15 @@ def test_gloo_tells_of_a_process_that_is_gone(tmp_path: Path) -> None:
     told, _ = ranks[0].communicate(timeout=120)
     ranks[1].wait(120)
     assert re.fullmatch(r"[^\[].*(closed by peer|reset by peer).* None\n", told, re.IGNORECASE), told
+
+
+def test_the_part_that_was_being_built_is_told() -> None:
+    """build_from_cfg keeps the config in ``cfg`` and the class in ``obj_cls``; of nested parts the inner one counts."""
+    neck = dict(type="FPN", in_channels=3, out_channels=4, num_outs=1)
+    model = dict(type="SingleStageDetector", backbone=dict(type="ResNet", depth=18), neck=neck, _scope_="mmdet")
+    with pytest.raises(AssertionError) as error:
+        MODELS.build(model)
+    found = upstream.failed_build(error.value)
+    assert found is not None
+    assert found[0]["type"] == "FPN" and found[1].__name__ == "FPN"
+    assert upstream.failed_build(ValueError()) is None

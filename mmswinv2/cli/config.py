@@ -1,6 +1,8 @@
 """Prints a config with its bases and options merged, shows the model that it builds, and checks its data.
 
-The model is built without memory for its weights, so one of any size is shown at once.
+The settings are checked first. With --check they alone are: nothing is built, and neither paths nor data are looked
+at, so a config can be checked on a machine that has no data. The model is built without memory for its weights, so one
+of any size is shown at once.
 """
 
 import argparse
@@ -12,19 +14,27 @@ from torch import nn
 
 from ..errors import ConfigError
 from ..models.backbone import SwinTransformerV2, backbones_in
-from ..preflight import LOADERS, check_config
+from ..preflight import LOADERS, check_config, check_settings
 from .inspect import print_table
-from .runs import add_config_arguments, explained, load_config
+from .runs import add_config_arguments, explained, load_config, print_remark
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
     add_config_arguments(parser)
+    parser.add_argument(
+        "--check", action="store_true", help="only look for mistakes in the settings; no model, no paths, no data"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
     """Prints the config, shows the model, checks the data."""
     cfg = load_config(args.config, args.cfg_options)
+    for remark in check_settings(cfg):
+        print_remark(remark)
+    if args.check:
+        print("The settings of the config hold together; its paths and data were not looked at")
+        return
     print(cfg.pretty_text)
     if cfg.get("model") is None:
         raise ConfigError("The config has no model: is a _base_ file missing from it?")

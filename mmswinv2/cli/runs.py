@@ -18,8 +18,8 @@ from ..checkpoint import (
 )
 from ..engine.processes import limit_waiting, lost_processes_named
 from ..engine.workers import watch_workers, worker_faults_named
-from ..errors import ConfigError
-from ..preflight import check_config, check_work_dir, explain_unknown_type
+from ..errors import ConfigError, UserError
+from ..preflight import check_config, check_settings, check_work_dir, explain_failed_build, explain_unknown_type
 
 CFG_OPTIONS = (
     "settings that override the config's, as key=value; lists as key='[a,b]' or key=a,b, tuples as "
@@ -61,7 +61,7 @@ def load_config(path: str, cfg_options: dict | None = None) -> Config:
         raise ConfigError(f"The config {path} cannot be read: {type(error).__name__}: {error}") from error
     try:
         cfg.merge_from_dict(cfg_options or {})
-    except (KeyError, TypeError, IndexError) as error:
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise ConfigError(f"--cfg-options do not fit the config {path}: {error}") from error
     return cfg
 
@@ -78,13 +78,25 @@ def read_from_package(name: str) -> Config:
     return get_config(name)
 
 
-def run_config(args: argparse.Namespace) -> Config:
-    """Returns the config of a training or test run: the file with its options, launcher and work dir."""
+def run_config(args: argparse.Namespace, training: bool) -> Config:
+    """Returns the config of a training or test run: the file with its options, launcher and work dir.
+
+    Raises:
+        ConfigError: The config cannot be read, or its settings have mistakes.
+    """
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     cfg = load_config(args.config, args.cfg_options)
+    for remark in check_settings(cfg, training):
+        print_remark(remark)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or os.path.join("work_dirs", Path(args.config).stem)
     return cfg
+
+
+def print_remark(remark: str) -> None:
+    """Prints what may be meant but is unusual, once for all processes of a launch."""
+    if is_main_process():
+        print(f"Note: {remark}")
 
 
 def check_file(path: str, what: str) -> None:
@@ -159,8 +171,11 @@ def explained(action: Callable[[], object], cfg: Config) -> None:
     try:
         with worker_faults_named(), lost_processes_named():
             action()
-    except KeyError as error:
-        explanation = explain_unknown_type(error, cfg)
+    except UserError:
+        raise
+    except (KeyError, TypeError, ValueError, AssertionError) as error:
+        explanation = explain_unknown_type(error, cfg) if isinstance(error, KeyError) else None
+        explanation = explanation or explain_failed_build(error, cfg)
         if explanation is None:
             raise
         raise explanation from error

@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Checks everything, then tests."""
     check_file(args.checkpoint, "checkpoint")
-    cfg = run_config(args)
+    cfg = run_config(args, training=False)
     cfg.load_from = args.checkpoint
     require(cfg, "model", "test_dataloader", "test_evaluator", "test_cfg")
     if args.show or args.show_dir:

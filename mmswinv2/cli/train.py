@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Checks everything, then trains."""
-    cfg = run_config(args)
+    cfg = run_config(args, training=True)
     require(cfg, "model", "train_dataloader", "train_cfg", "optim_wrapper")
     if args.amp:
         enable_amp(cfg)

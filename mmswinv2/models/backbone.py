@@ -9,10 +9,11 @@ from mmengine.model import BaseAveragedModel, BaseModule, BaseTTAModel, is_model
 from torch import Tensor, nn
 
 from ..arch import (
-    MAX_PATCH,
     WindowSize,
+    check_frozen_stages,
+    check_out_indices,
+    check_patch,
     check_rate,
-    is_positive_int,
     parse_arch,
     per_stage_windows,
     recomputed_blocks,
@@ -87,23 +88,16 @@ class SwinTransformerV2(BaseModule):
         super().__init__(init_cfg=read_any_form(init_cfg))
         self.arch = parse_arch(arch)
         num_stages = len(self.arch.depths)
-        for name, value in (("in_channels", in_channels), ("patch_size", patch_size)):
-            if not is_positive_int(value):
-                raise ConfigError(f"{name} must be a positive integer, got {value!r}")
-        if in_channels * patch_size**2 > MAX_PATCH:
-            raise ConfigError(
-                f"in_channels={in_channels}, patch_size={patch_size}: a patch has more than {MAX_PATCH} values"
-            )
+        check_patch(in_channels, patch_size)
         rates = {"drop_rate": drop_rate, "attn_drop_rate": attn_drop_rate, "drop_path_rate": drop_path_rate}
         for name, rate in rates.items():
             check_rate(name, rate)
-        if type(frozen_stages) is not int or not -1 <= frozen_stages <= num_stages:
-            raise ConfigError(f"frozen_stages must be an integer from -1 to {num_stages}, got {frozen_stages!r}")
+        check_frozen_stages("frozen_stages", frozen_stages, num_stages)
 
         self.in_channels = in_channels
         self.patch_size = patch_size
         self.window_sizes = per_stage_windows("window_size", window_size, num_stages)
-        self.out_indices = _check_out_indices(out_indices, num_stages)
+        self.out_indices = check_out_indices("out_indices", out_indices, num_stages)
         self.frozen_stages = frozen_stages
         self.recomputed_blocks = recomputed_blocks(with_cp, self.arch.depths)
         self.pretrained_windows_are_explicit = pretrained_window_sizes is not None
@@ -295,16 +289,6 @@ def build_for_last_stage(backbone: dict[str, Any], reader: str) -> SwinTransform
             f"{reader} reads the last stage alone: set backbone.out_indices=({last},), got {built.out_indices}"
         )
     return built
-
-
-def _check_out_indices(out_indices: Sequence[int], num_stages: int) -> tuple[int, ...]:
-    """Returns ``out_indices`` as a tuple if they are ascending stages, without repetition."""
-    is_sequence = isinstance(out_indices, list | tuple) and len(out_indices) > 0
-    if not is_sequence or not all(type(i) is int and 0 <= i < num_stages for i in out_indices):
-        raise ConfigError(f"out_indices must be stages from 0 to {num_stages - 1}, at least one, got {out_indices!r}")
-    if list(out_indices) != sorted(set(out_indices)):
-        raise ConfigError(f"out_indices must ascend without repetition, got {out_indices!r}")
-    return tuple(out_indices)
 
 
 def _linear_rates(last_rate: float, depths: Sequence[int]) -> list[list[float]]:

@@ -2,6 +2,7 @@
 
 from mmengine.config import Config
 
+from .builds import explain_failed_build
 from .coco import check_coco_annotations
 from .config import (
     LOADERS,
@@ -13,9 +14,9 @@ from .config import (
     leaf_datasets,
 )
 from .files import DECODED_SUFFIXES, decode_fault, end_fault
-from .heads import check_channels
 from .hooks import DataCheckHook, WeightsCheckHook, check_weights
 from .resume import check_new_run, check_resumed_config, numbered_checkpoints
+from .settings import check_settings
 from .types import explain_unknown_type
 
 __all__ = [
@@ -26,11 +27,13 @@ __all__ = [
     "check_config",
     "check_new_run",
     "check_resumed_config",
+    "check_settings",
     "check_weights",
     "check_work_dir",
     "dataset_class",
     "decode_fault",
     "end_fault",
+    "explain_failed_build",
     "explain_unknown_type",
     "leaf_datasets",
     "numbered_checkpoints",
@@ -38,7 +41,7 @@ __all__ = [
 
 
 def check_config(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
-    """Checks the channels, paths and annotation files of a config, before anything is built.
+    """Checks the paths and annotation files of a config whose settings are sound, before anything is built.
 
     Args:
         cfg: The config of a run.
@@ -49,7 +52,6 @@ def check_config(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
         DataError: Names the annotation file at fault and what is wrong in it.
         KeyError: MMEngine's, if a data set's type is unknown; see :func:`explain_unknown_type`.
     """
-    check_channels(cfg)
     check_mixed_batches(cfg, loaders)
     check_paths(cfg, loaders)
     check_image_folders(cfg, loaders)

@@ -1,91 +1,16 @@
-"""Checks that the heads of a model fit the data and the backbone."""
+"""Checks that the heads of a model fit the data."""
 
 from collections.abc import Iterator
 
-from mmengine.config import Config
 from torch import nn
 
-from ..arch import parse_arch
 from ..datasets.image_dataset import ImageDataset
 from ..errors import ConfigError, list_some, name_some
-from ..models.backbone import SwinTransformerV2, unwrapped
+from ..models.backbone import unwrapped
 from ..models.classifier import ImageClassifier
 
 # Heads with one class by design (object or not), or with classes of their own (stuff beside things).
 OWN_CLASSES = ("rpn_head", "semantic_head")
-
-
-# Heads that read the backbone where there is no neck.
-READERS = ("decode_head", "auxiliary_head", "bbox_head", "panoptic_head", "rpn_head")
-
-
-def check_channels(cfg: Config) -> None:
-    """Compares the channels that necks and heads expect with those of the levels of every SwinV2 in the model.
-
-    Args:
-        cfg: The config of a run.
-
-    Raises:
-        ConfigError: Names the config keys, what they say and what the levels have.
-    """
-    model = cfg.get("model") or {}
-    faults = [fault for key, part in _owners("model", model) for fault in _channel_faults(key, part)]
-    if faults:
-        raise ConfigError("Parts of the model do not fit the levels of its backbone:\n" + list_some(faults))
-
-
-def _owners(key: str, part: object) -> Iterator[tuple[str, dict]]:
-    """Yields (config key, part of the model) for the parts whose backbone is a SwinV2."""
-    if not isinstance(part, dict):
-        return
-    kind = (part.get("backbone") or {}).get("type")
-    if kind is SwinTransformerV2 or str(kind) == "mmswinv2.SwinTransformerV2":
-        yield key, part
-    for name, inner in part.items():
-        yield from _owners(f"{key}.{name}", inner)
-
-
-def _channel_faults(key: str, owner: dict) -> Iterator[str]:
-    """Yields what does not fit in a part of the model whose backbone is a SwinV2."""
-    backbone = owner["backbone"]
-    dims = parse_arch(backbone.get("arch", "tiny")).stage_dims
-    levels = [dims[stage] for stage in backbone.get("out_indices", range(len(dims))) if stage < len(dims)]
-    neck = owner.get("neck")
-    if neck:
-        first = neck[0] if isinstance(neck, list | tuple) else neck
-        yield from _faults_of_neck(f"{key}.neck" + (".0" if first is not neck else ""), first, levels)
-        return
-    for name in READERS:
-        heads = owner.get(name) or []
-        several = isinstance(heads, list | tuple)
-        for index, head in enumerate(heads if several else [heads]):
-            yield from _faults_of_head(f"{key}.{name}" + (f".{index}" if several else ""), head, levels)
-            if name == "decode_head":
-                break  # the further ones of a cascade read what the first one gives
-
-
-def _faults_of_neck(key: str, neck: dict, levels: list[int]) -> Iterator[str]:
-    channels = neck.get("in_channels")
-    if isinstance(channels, list | tuple) and list(channels) not in (levels, levels[::-1]):
-        yield f"{key}.in_channels is {list(channels)}, the levels of the backbone have {levels}"
-    elif isinstance(channels, int) and channels not in levels:
-        yield f"{key}.in_channels is {channels}, the levels of the backbone have {levels}"
-
-
-def _faults_of_head(key: str, head: dict, levels: list[int]) -> Iterator[str]:
-    channels, indices = head.get("in_channels"), head.get("in_index")
-    if isinstance(channels, list | tuple):
-        indices = list(indices) if isinstance(indices, list | tuple) else list(range(len(channels)))
-        pairs = list(zip(channels, indices, strict=False))
-    elif isinstance(channels, int):
-        pairs = [(channels, indices if isinstance(indices, int) else -1)]
-    else:
-        return
-    for channel, index in pairs:
-        if not -len(levels) <= index < len(levels):
-            yield f"{key} reads level {index}, the backbone returns {len(levels)} levels (out_indices)"
-        elif channel != levels[index]:
-            yield f"{key}.in_channels has {channel} for level {index}, which has {levels[index]} channels"
 
 
 def check_class_counts(model: nn.Module, metainfo: dict, dataset_key: str) -> None:

@@ -85,7 +85,7 @@ CASES = {
     "no test data": (
         "test.py",
         [DETECTION, "file", "--cfg-options", "test_cfg=None"],
-        "The config has no test_cfg, which this run needs",
+        "test_cfg: missing beside test_dataloader and test_evaluator, MMEngine needs all three or none",
     ),
     "images to predict": (
         "infer.py",
