@@ -1,0 +1,119 @@
+"""Checks the polygons and run lengths in the segmentations of COCO annotations."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from .annotations import finite, named
+from .faults import ERROR, WARNING, Fault, Finding, Kind, found
+from .files import spread
+
+NO_MASK = Kind(
+    "no-segmentation",
+    ERROR,
+    "annotations have no segmentation, or an empty one",
+    "The config asks for masks: remove these annotations, draw their outlines, or train a detector of boxes alone",
+)
+BAD_MASK = Kind(
+    "malformed-segmentation",
+    ERROR,
+    "annotations have a segmentation that is neither a list of polygons nor run lengths",
+    "It is [[x1, y1, x2, y2, ...], ...] with finite numbers, or dict(size=[height, width], counts=...)",
+)
+SHORT_POLYGON = Kind(
+    "degenerate-polygon",
+    WARNING,
+    "annotations have a polygon of fewer than three points, or of an odd number of values",
+    "MMDetection leaves such polygons out, and ignores an object that has no other",
+)
+RUNS_OF_OTHER_SIZE = Kind(
+    "rle-size",
+    ERROR,
+    "annotations have run lengths of another size than their image",
+    "size is [height, width] of the image: mend or remove these annotations",
+)
+BROKEN_RUNS = Kind(
+    "rle-counts",
+    ERROR,
+    "annotations have run lengths that do not add up to the pixels of their image",
+    "Write them anew with pycocotools.mask.encode, or remove these annotations",
+)
+
+
+def mask_findings(path: str, key: str, entries: Sequence[tuple[dict, dict]], decoded: int) -> list[Finding]:
+    """Checks segmentations.
+
+    Args:
+        path: The COCO file.
+        key: What to call it.
+        entries: Pairs of annotation and image, the image's size being right.
+        decoded: How many compressed run lengths to decode, evenly spread.
+    """
+    faults: dict[Kind, list[Fault]] = {}
+    compressed = []
+    for entry in entries:
+        annotation, image = entry
+        kind, says = _segmentation_fault(annotation.get("segmentation"), image)
+        if kind is not None:
+            faults.setdefault(kind, []).append(_fault(path, entry, says))
+        elif says == COMPRESSED:
+            compressed.append(entry)
+    for entry in spread(compressed, decoded):
+        reason = _decoding_fault(entry[0]["segmentation"])
+        if reason:
+            faults.setdefault(BROKEN_RUNS, []).append(_fault(path, entry, reason))
+    return [finding for kind, cases in faults.items() for finding in found(kind, key, len(entries), cases)]
+
+
+COMPRESSED = "compressed"
+
+
+def _fault(path: str, entry: tuple[dict, dict], says: str) -> Fault:
+    annotation, image = entry
+    return Fault(path, f"{named(annotation, image)}: {says}", f"annotation {annotation.get('id')}")
+
+
+def _segmentation_fault(segmentation: object, image: dict) -> tuple[Kind | None, str]:
+    """Returns the kind of fault and what to say of it; of good run lengths, whether they are compressed."""
+    if not segmentation:
+        return NO_MASK, f"segmentation {segmentation}"
+    if isinstance(segmentation, list):
+        return _polygon_fault(segmentation)
+    if not isinstance(segmentation, dict) or not isinstance(segmentation.get("counts"), (list, str)):
+        return BAD_MASK, f"segmentation {_short(segmentation)}"
+    size, counts = segmentation.get("size"), segmentation["counts"]
+    if size != [image["height"], image["width"]]:
+        return RUNS_OF_OTHER_SIZE, f"size {size}, image [{image['height']}, {image['width']}]"
+    if isinstance(counts, str):
+        return None, COMPRESSED
+    pixels = image["height"] * image["width"]
+    if not finite(counts) or min(counts, default=0) < 0 or sum(counts) != pixels:
+        return BROKEN_RUNS, f"counts {_short(counts)}, image of {pixels} px"
+    return None, ""
+
+
+def _polygon_fault(polygons: list) -> tuple[Kind | None, str]:
+    for polygon in polygons:
+        if not isinstance(polygon, list) or not finite(polygon):
+            return BAD_MASK, f"segmentation {_short(polygons)}"
+    for polygon in polygons:
+        if len(polygon) % 2 or len(polygon) < 6:
+            return SHORT_POLYGON, f"polygon {_short(polygon)}"
+    return None, ""
+
+
+def _decoding_fault(runs: dict) -> str:
+    """Says why compressed run lengths do not decode; empty if they do."""
+    from pycocotools import mask  # here, because segmentation does without
+
+    decode: Callable[[dict], np.ndarray] = mask.decode
+    try:
+        decode(runs)
+    except (ValueError, TypeError, UnicodeError) as error:
+        return f"counts {_short(runs['counts'])}: {error}"
+    return ""
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
