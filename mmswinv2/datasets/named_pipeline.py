@@ -60,9 +60,7 @@ class NamedPipeline(Compose):
             )
         if "gt_seg_map" in sample and not mapped and sample["gt_seg_map"].shape[:2] != size:
             height, width = sample["gt_seg_map"].shape[:2]
-            raise self._error(
-                path, f"it has {size[1]} x {size[0]} px, but its label map {width} x {height} px"
-            )
+            raise self._error(path, f"it has {size[1]} x {size[0]} px, but its label map {width} x {height} px")
 
     def _error(self, path: object, reason: str) -> DataError:
         error = DataError(f"{self.key}: {path}: {reason}\n'mmswinv2 check CONFIG' lists all faults of the data")

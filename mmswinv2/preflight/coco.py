@@ -27,7 +27,6 @@ ALL_FILTERED = Kind(
 DECODED_RUNS = 10_000  # compressed run lengths that a run looks into
 
 
-
 def check_coco_annotations(cfg: Config, loaders: tuple[str, ...]) -> None:
     """Checks the annotation file of every COCO data set of the given data loaders, each file once.
 
@@ -63,14 +62,16 @@ def coco_files(cfg: Config, loaders: tuple[str, ...]) -> Iterator[tuple[CocoFile
 def coco_file(cfg: Config, key: str, dataset: ConfigDict) -> CocoFile:
     """Returns the annotation file of a data set and what the config asks of it."""
     evaluator = cfg.get(f"{key.partition('_')[0]}_evaluator")
+    scored = any("segm" in (part.get("metric") or ()) for part in _listed(evaluator))
     training = not dataset.get("test_mode") and dataset.get("filter_cfg") is not None
     return CocoFile(
         annotation_file(dataset),
         f"{key}.ann_file",
         _class_names(dataset_class(dataset, cfg.get("default_scope")), dataset),
-        key.startswith("test_") and any(part.get("format_only") for part in _listed(evaluator)),
-        _loads_masks(dataset.get("pipeline")) or any("segm" in (part.get("metric") or ()) for part in _listed(evaluator)),
-        dataset.get("filter_cfg") if training else None,
+        unlabelled=key.startswith("test_") and any(part.get("format_only") for part in _listed(evaluator)),
+        masks=scored or _loads_masks(dataset.get("pipeline")),
+        scored=scored,
+        filter_cfg=dataset.get("filter_cfg") if training else None,
     )
 
 
@@ -111,7 +112,9 @@ def coco_findings(file: CocoFile, content: dict, decoded: int) -> list[Finding]:
     left = [entry for entry, keep in zip(entries, kept, strict=True) if keep]
     findings += boxes
     if file.masks and not is_panoptic(content):
-        findings += mask_findings(file.path, file.where, left, decoded)
+        # The evaluation reads the masks of all objects, of those too that the data set leaves out.
+        read = entries if file.scored else left
+        findings += mask_findings(file.path, file.where, read, decoded, file.scored)
     return findings + _usage_findings(file, content, left)
 
 

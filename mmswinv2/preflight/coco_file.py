@@ -12,7 +12,7 @@ INCOMPLETE = Kind(
     "incomplete-entry",
     ERROR,
     "entries lack what COCO asks of them",
-    "Images have id, file_name, height and width, annotations id, image_id, category_id and bbox, categories id and name",
+    "Images have id, file_name, height and width, annotations id, image_id and category_id, categories id and name",
 )
 
 
@@ -26,6 +26,8 @@ class CocoFile:
         classes: Class names that the run asks of the file.
         unlabelled: Whether the file may come without annotations, as those of test sets do.
         masks: Whether the run uses the segmentations.
+    scored: Whether an evaluation does.
+        scored: Whether an evaluation does.
         filter_cfg: What training leaves out; None: it is not for training.
     """
 
@@ -34,6 +36,7 @@ class CocoFile:
     classes: Sequence[str] = ()
     unlabelled: bool = False
     masks: bool = False
+    scored: bool = False
     filter_cfg: Mapping[str, Any] | None = None
 
     @property

@@ -1,4 +1,4 @@
-"""Checks that images load as their annotations say: their size, the way they are turned, and what Resize makes of them."""
+"""Checks that images load as their annotations say: their size, how EXIF turns them, what Resize makes of them."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

@@ -22,6 +22,7 @@ MAP_SIZE = Kind(
 )
 LARGEST = 255  # the loader keeps 8 bits
 
+
 def reads_label_maps(dataset: BaseDataset) -> bool:
     """Whether the pipeline loads label maps as MMSegmentation does, pixel values being class indices."""
     return bool(dataset.metainfo.get("classes")) and any(map(loads_label_map, dataset.pipeline.transforms))

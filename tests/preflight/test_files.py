@@ -116,7 +116,9 @@ def test_a_corrupt_label_map_is_named(segmentation: Config, root: Path) -> None:
     data[60:90] = bytes(30)
     first.write_bytes(data)
     Image.open(second).convert("RGB").save(second)
-    with pytest.raises(DataError, match=rf"(?s)2 of the 6 files.*{first}: .*{second}: a label map has one channel"):
+    with pytest.raises(
+        DataError, match=rf"(?s)1 of the 12 files.*{first}: .*1 of the 12 label maps .* one channel.*{second}: shape"
+    ):
         check_files(built_dataset(segmentation), "train_dataloader.dataset")
 
 
