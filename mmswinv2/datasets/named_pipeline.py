@@ -58,9 +58,9 @@ class NamedPipeline(Compose):
                 f"it is loaded with {size[1]} x {size[0]} px, but its entry says {said[1]} x {said[0]} px, to which "
                 "boxes and masks belong",
             )
-        if "gt_seg_map" in sample and not mapped and sample["gt_seg_map"].shape[:2] != size:
-            height, width = sample["gt_seg_map"].shape[:2]
-            raise self._error(path, f"it has {size[1]} x {size[0]} px, but its label map {width} x {height} px")
+        if "gt_seg_map" in sample and not mapped and (shape := sample["gt_seg_map"].shape[:2]) != size:
+            sides = " x ".join(map(str, reversed(shape)))
+            raise self._error(path, f"it has {size[1]} x {size[0]} px, but its label map {sides} px")
 
     def _error(self, path: object, reason: str) -> DataError:
         error = DataError(f"{self.key}: {path}: {reason}\n'mmswinv2 check CONFIG' lists all faults of the data")

@@ -20,6 +20,12 @@ MAP_SIZE = Kind(
     "label maps looked at have another size than their image",
     "A label map has a value for each pixel of its image: write it anew in the image's size",
 )
+ONE_PIXEL = Kind(
+    "label-map-one-pixel",
+    ERROR,
+    "label maps looked at have a side of 1 px, which MMSegmentation's loader cannot read",
+    "Remove them and their images",
+)
 LARGEST = 255  # the loader keeps 8 bits
 
 
@@ -46,7 +52,7 @@ def read_label_map(path: str) -> np.ndarray:
 
 
 def values_fault(path: str, label_map: np.ndarray, dataset: BaseDataset) -> tuple[Kind, Fault] | None:
-    """Says what is wrong with the values of a label map; None if nothing is.
+    """Says what MMSegmentation's loader would make nonsense of in a label map; None if nothing is.
 
     Args:
         path: Its file.
@@ -56,6 +62,8 @@ def values_fault(path: str, label_map: np.ndarray, dataset: BaseDataset) -> tupl
     """
     if label_map.ndim != 2:
         return CHANNELS, Fault(path, f"{path}: shape {label_map.shape}")
+    if 1 in label_map.shape:
+        return ONE_PIXEL, Fault(path, f"{path}: {label_map.shape[1]} x {label_map.shape[0]} px")
     values = np.unique(label_map).tolist()
     allowed = {dataset.ignore_index, *range(len(dataset.metainfo["classes"]))}
     outside = [value for value in values if class_of(value, dataset) not in allowed or value > LARGEST]

@@ -8,15 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 from PIL import Image
 
 from mmswinv2.cli import main
 from mmswinv2.datasets.listing import write_index
+from mmswinv2.preflight import data_sets, hooks
 
 from ..datasets.test_image_shards import write_shards
 from ..datasets.trees import CLASSES, IMAGES, write_classes
 from ..preflight import odd_images as odd
-from ..preflight.support import TRAIN_JSON, edit_json
+from ..preflight.support import TRAIN_JSON, built_dataset, edit_json
 from ..tiny_nuclei import write_tiny_nuclei
 from .support import CONFIGS
 
@@ -106,15 +108,9 @@ def test_every_label_map_is_decoded(root: Path) -> None:
 
 def test_more_images_than_a_run_decodes_are_all_decoded(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fault that the sample of a run misses."""
-    from mmswinv2.preflight import data_sets, hooks
-
-    from ..preflight.support import built_dataset
-
     monkeypatch.setattr(hooks, "AT_START", data_sets.Depth(200, 2))
     path = sorted((root / "train").iterdir())[1]
     odd.sized(50, 60)(path)
-    from mmengine.config import Config
-
     dataset = built_dataset(Config.fromfile(DETECTION))
     assert "6 images, 2 of them decoded" in hooks.check_files(dataset, "train_dataloader.dataset")
     assert kinds(check(DETECTION)[1]) == {("error", "image-size"): 1}
@@ -191,12 +187,15 @@ def test_a_list_file_that_cannot_be_used_is_told(folders: Path) -> None:
 
 
 def test_shards_are_checked(folders: Path) -> None:
-    write_shards(folders / "train")
-    write_index(str(folders / "train"), str(folders / "shards.txt"))
-    settings = dict(type="mmswinv2.ImageShards", ann_file="shards.txt", metainfo=dict(classes=CLASSES))
+    write_shards(folders / "shards")
+    write_index(str(folders / "shards"), str(folders / "shards.txt"))
+    prefix = dict(img_path="shards")
+    settings = dict(
+        type="mmswinv2.ImageShards", ann_file="shards.txt", data_prefix=prefix, metainfo=dict(classes=CLASSES)
+    )
     config = image_config(folders, **settings)
     assert check(config) == (0, [])
-    shard = folders / "train/000001.tar"
+    shard = folders / "shards/000001.tar"
     data = shard.read_bytes()
     shard.write_bytes(b"\0" * 512 + data)
     assert kinds(check(config)[1]) == {("error", "broken-file"): 2}

@@ -1,7 +1,6 @@
 """Odd image files, through the real pipelines: those that load train, those that do not are named before a run."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -158,16 +157,11 @@ def test_a_label_map_of_another_size_is_refused(segmentation: Config, root: Path
         check_files(built_dataset(segmentation), KEY)
 
 
-@pytest.mark.parametrize(
-    "change", [lambda maps: maps.astype(np.uint16) + 256, lambda maps: maps.astype(np.int32) + 512]
-)
-def test_label_maps_of_more_than_8_bits_are_refused_where_a_value_is_lost(
-    segmentation: Config, root: Path, change: Callable[[np.ndarray], np.ndarray]
-) -> None:
+def test_a_label_map_of_16_bits_is_refused_where_a_value_is_lost(segmentation: Config, root: Path) -> None:
     """MMSegmentation keeps 8 bits of a value, so that 257 would become 1."""
     path = sorted((root / "semantic/train").iterdir())[0]
-    Image.fromarray(change(np.asarray(Image.open(path)))).save(path)
-    with pytest.raises(DataError, match=rf"{path}: value \d+"):
+    Image.fromarray(np.asarray(Image.open(path)).astype(np.uint16) + 256).save(path)
+    with pytest.raises(DataError, match=rf"{path}: value 25\d, 25\d"):
         check_files(built_dataset(segmentation), KEY)
 
 
@@ -204,8 +198,7 @@ def resized(root: Path, width: int, height: int) -> Path:
     return path
 
 
-@pytest.mark.parametrize("task", ["detection", "segmentation"])
-@pytest.mark.parametrize("size", [(1, 1), (60, 2), (1, 40)])
+@pytest.mark.parametrize(("task", "size"), [("detection", (1, 1)), ("detection", (1, 40)), ("segmentation", (60, 2))])
 def test_tiny_and_narrow_images_train(
     task: str, root: Path, size: tuple[int, int], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -213,6 +206,17 @@ def test_tiny_and_narrow_images_train(
     cfg = request.getfixturevalue(task)
     resized(root, *size)
     assert trained(cfg, tmp_path / "work") == 4
+
+
+def test_a_label_map_of_one_pixel_is_refused(segmentation: Config, root: Path) -> None:
+    """MMSegmentation's loader takes the one row for a channel, and drops it."""
+    path = resized(root, 40, 1)
+    dataset = built_dataset(segmentation)
+    with pytest.raises(DataError, match=rf"a side of 1 px.*:\n  {root}/semantic/train/{path.stem}\.png: 40 x 1 px\n"):
+        check_files(dataset, KEY)
+    assert dataset.pipeline.transforms[1](dataset.pipeline.transforms[0](dataset.get_data_info(0)))[
+        "gt_seg_map"
+    ].shape == (40,)  # so the check is right
 
 
 def test_an_image_that_resize_makes_nothing_of_is_refused(detection: Config, root: Path) -> None:

@@ -93,7 +93,7 @@ def test_label_values_agree_with_what_the_pipeline_makes_of_them(segmentation: C
     """The check predicts the very values that MMSegmentation's loader gives, for classes chosen from a set's own."""
     from mmseg.datasets import ADE20KDataset
 
-    from mmswinv2.preflight.files import class_of
+    from mmswinv2.preflight.label_maps import class_of
 
     path = sorted((root / "semantic/train").iterdir())[0]
     label_map = np.zeros_like(np.asarray(Image.open(path)))
