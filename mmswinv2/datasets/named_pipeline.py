@@ -62,7 +62,7 @@ class NamedPipeline(Compose):
             sides = " x ".join(map(str, reversed(shape)))
             raise self._error(path, f"it has {size[1]} x {size[0]} px, but its label map {sides} px")
 
-    def _error(self, path: object, reason: str) -> DataError:
+    def _error(self, path: object, reason: str) -> UserError:
         error = DataError(f"{self.key}: {path}: {reason}\n'mmswinv2 check CONFIG' lists all faults of the data")
         return error.framed() if get_worker_info() else error
 

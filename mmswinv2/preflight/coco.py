@@ -9,7 +9,7 @@ from mmengine.dataset import BaseDataset
 from ..errors import ConfigError
 from ..upstream import read_metainfo, reads_coco
 from .annotations import BAD_SIZE, NOTHING, box_findings, file_findings, id_findings, is_side
-from .coco_file import CocoFile, check_categories, is_panoptic, objects_of, read_coco
+from .coco_file import CocoFile, check_categories, is_panoptic, objects_of, read_coco, without_collection
 from .config import annotation_file, dataset_class, is_local, leaf_datasets
 from .faults import ERROR, NOTE, Fault, Finding, Kind, found, refuse
 from .masks import mask_findings
@@ -81,9 +81,11 @@ def check_file(file: CocoFile) -> None:
     Raises:
         DataError: Names the file, the config key and what is wrong in it.
     """
-    content = read_coco(file)
-    check_categories(content["categories"], file.where, file.classes)
-    refuse(coco_findings(file, content, DECODED_RUNS))
+    with without_collection():
+        content = read_coco(file)
+        check_categories(content["categories"], file.where, file.classes)
+        findings = coco_findings(file, content, DECODED_RUNS)
+    refuse(findings)
 
 
 def coco_findings(file: CocoFile, content: dict, decoded: int) -> list[Finding]:

@@ -1,7 +1,9 @@
 """Reads COCO annotation files, and refuses what is none."""
 
+import gc
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,9 +107,21 @@ def check_categories(categories: list[dict], where: str, classes: Sequence[str])
         )
 
 
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Lets Python not look for garbage among millions of new objects, which takes a third of the time of all COCO."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def _read(path: str, where: str) -> dict:
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8") as file, without_collection():
             content = json.load(file)
     except OSError as error:
         raise DataError(f"{where} cannot be read: {error.strerror}") from error

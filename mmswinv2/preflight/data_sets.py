@@ -154,8 +154,8 @@ class Look:
     def _decoded(self, entry: dict) -> Iterator[tuple[Kind, Fault]]:
         path = entry["img_path"]
         # The strict decoder finds what OpenCV paints over. This package's own loader is as strict.
-        if not isinstance(self.loader, LoadImage) and (fault := decode_fault(path)):
-            raise UnreadableImageError(fault)
+        if not isinstance(self.loader, LoadImage) and (reason := decode_fault(path)):
+            raise UnreadableImageError(reason)
         size = loaded_size(self.loader, entry) if self.loader else None
         if size:
             fault = size_fault(self.loader, entry, size)

@@ -8,18 +8,27 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from mmdet.datasets import CocoDataset
 from mmengine.config import Config
+from pycocotools import mask
+from pycocotools.coco import COCO
 
 from mmswinv2.errors import DataError
 from mmswinv2.preflight import check_config
 from mmswinv2.preflight.coco import check_file
 from mmswinv2.preflight.coco_file import CocoFile
+from mmswinv2.preflight.masks import run_total
 
 from ..support import FIXTURES
-from .support import TRAIN_JSON, built_dataset, edit_json
+from .support import TRAIN_JSON, edit_json
 
-KEY = r"train_dataloader\.dataset\.dataset\.ann_file \(.*instances_train\.json\)"
+KEY = "train_dataloader.dataset.dataset.ann_file"
+WHERE = r"train_dataloader\.dataset\.dataset\.ann_file \(.*instances_train\.json\)"
+CLASSES = ("fluorescence-nucleus", "histology-nucleus")
+FILTER = dict(filter_empty_gt=True, min_size=8)
+LOAD = dict(type="mmdet.LoadAnnotations", with_bbox=True, with_mask=True)
 FIRST = r"annotation 1 of 00071198d059ba7f\.jpg"  # 256 x 256 px, its bbox is [46, 180, 18, 20]
 POLYGON = [1, 1, 9, 1, 9, 9]
 COMPRESSED = "0b1^6000PXo1"  # the upper left of 256 x 256 px
@@ -84,7 +93,7 @@ def emptied(content: dict) -> None:
 ERRORS = {
     "NaN in a box": (
         annotation(bbox=[math.nan, 180, 18, 20]),
-        rf"{KEY}: 1 of the \d+ annotations have a bbox that is no list of four finite numbers:\n  {FIRST}: "
+        rf"{WHERE}: 1 of the \d+ annotations have a bbox that is no list of four finite numbers:\n  {FIRST}: "
         r"bbox \[nan, 180, 18, 20\]\nA bbox is \[x, y, width, height\]",
     ),
     "infinite box": (annotation(bbox=[46, 180, math.inf, 20]), rf"{FIRST}: bbox \[46, 180, inf, 20\]"),
@@ -151,7 +160,7 @@ ERRORS = {
 WARNINGS = {
     "zero width": (
         annotation(bbox=[46, 180, 0, 20]),
-        rf"{KEY}: 1 of the \d+ annotations have a box below 1 px in width or height, or of a negative size:\n"
+        rf"{WHERE}: 1 of the \d+ annotations have a box below 1 px in width or height, or of a negative size:\n"
         rf"  {FIRST}: bbox \[46, 180, 0, 20\]\nMMDetection leaves them out",
     ),
     "negative width": (annotation(bbox=[46, 180, -18, 20]), rf"{FIRST}: bbox \[46, 180, -18, 20\]"),
@@ -195,45 +204,69 @@ GOOD = {
 @pytest.fixture
 def filtered(detection: Config) -> Config:
     """The tiny Mask R-CNN, whose training leaves empty images out."""
-    detection.train_dataloader.dataset.dataset.filter_cfg = dict(filter_empty_gt=True, min_size=8)
+    detection.train_dataloader.dataset.dataset.filter_cfg = FILTER
     return detection
 
 
+def check(root: Path) -> None:
+    """Checks the training annotations as a run of the tiny Mask R-CNN does."""
+    check_file(CocoFile(str(root / TRAIN_JSON), KEY, CLASSES, masks=True, filter_cfg=FILTER))
+
+
+def objects(root: Path) -> int:
+    """How many objects MMDetection's pipeline finds in the first image."""
+    dataset = CocoDataset(
+        ann_file=str(root / TRAIN_JSON),
+        data_prefix=dict(img=str(root / "train")),
+        metainfo=dict(classes=CLASSES),
+        pipeline=[dict(type="mmdet.LoadImageFromFile"), LOAD, dict(type="mmdet.PackDetInputs")],
+    )
+    return len(dataset[0]["data_samples"].gt_instances)
+
+
 @pytest.mark.parametrize("fault", ERRORS)
-def test_a_fault_stops_a_run_and_is_named(filtered: Config, root: Path, fault: str) -> None:
+def test_a_fault_stops_a_run_and_is_named(root: Path, fault: str) -> None:
     """File, entry and value, before anything is built."""
     change, message = ERRORS[fault]
     edit_json(root / TRAIN_JSON, change)
     with pytest.raises(DataError, match=message) as error:
-        check_config(filtered)
+        check(root)
     assert f"{root / TRAIN_JSON}" in str(error.value)
 
 
 @pytest.mark.parametrize("fault", WARNINGS)
-def test_what_mmdetection_leaves_out_is_told_and_trains(
-    filtered: Config, root: Path, logged: list[str], fault: str
-) -> None:
+def test_what_mmdetection_leaves_out_is_told_and_trains(root: Path, logged: list[str], fault: str) -> None:
     """A warning, and the pipeline makes a sample of the image all the same."""
     change, message = WARNINGS[fault]
     edit_json(root / TRAIN_JSON, change)
-    check_config(filtered)
+    check(root)
     assert re.search(message, "\n".join(logged)), logged
-    assert len(built_dataset(filtered)[0]["data_samples"].gt_instances) > 1
+    assert objects(root) > 1
 
 
 @pytest.mark.parametrize("case", GOOD)
-def test_what_is_usual_passes_without_a_word(filtered: Config, root: Path, logged: list[str], case: str) -> None:
+def test_what_is_usual_passes_without_a_word(root: Path, logged: list[str], case: str) -> None:
     edit_json(root / TRAIN_JSON, GOOD[case])
-    check_config(filtered)
+    check(root)
     assert logged == []
-    assert len(built_dataset(filtered)[0]["data_samples"].gt_instances) > 1
+    assert objects(root) > 1
 
 
-def test_all_errors_of_a_file_are_told_at_once(filtered: Config, root: Path) -> None:
+def test_a_run_makes_these_checks(filtered: Config, root: Path) -> None:
+    """With the masks, classes and filters that its config asks for."""
+    edit_json(root / TRAIN_JSON, annotation(segmentation=[]))
+    with pytest.raises(DataError, match=WHERE + r": 1 of the \d+ annotations have no segmentation"):
+        check_config(filtered)
+    edit_json(root / TRAIN_JSON, emptied)
+    with pytest.raises(DataError, match="nothing is left to train on"):
+        check_config(filtered)
+
+
+def test_all_errors_of_a_file_are_told_at_once(root: Path) -> None:
     for change in (annotation(bbox=[0, 0, math.nan, 1]), same_image_id, lambda c: c["annotations"][3].pop("area")):
         edit_json(root / TRAIN_JSON, change)
     with pytest.raises(DataError, match=r"(?s)image 1, .*bbox \[0, 0, nan, 1\].*area None.*mmswinv2 check CONFIG"):
-        check_config(filtered)
+        check(root)
 
 
 def test_masks_count_only_where_they_are_used(filtered: Config, root: Path) -> None:
@@ -248,12 +281,12 @@ def test_masks_count_only_where_they_are_used(filtered: Config, root: Path) -> N
     check_config(filtered)
 
 
-def test_boxes_outside_the_classes_are_looked_at_too(filtered: Config, root: Path) -> None:
+def test_boxes_outside_the_classes_are_looked_at_too(root: Path) -> None:
     """MMDetection reads the box of every annotation."""
     edit_json(root / TRAIN_JSON, lambda content: content["categories"].append(dict(id=77, name="dust")))
     edit_json(root / TRAIN_JSON, annotation(category_id=77, bbox=None))
     with pytest.raises(DataError, match=f"{FIRST}: bbox None"):
-        check_config(filtered)
+        check(root)
 
 
 def test_files_of_coco_pass_without_a_warning(logged: list[str]) -> None:
@@ -262,3 +295,23 @@ def test_files_of_coco_pass_without_a_warning(logged: list[str]) -> None:
         path = FIXTURES / f"coco/annotations/instances_{split_name}2017.json"
         check_file(CocoFile(str(path), "ann_file", masks=True))
     assert logged == []
+
+
+def test_a_polygon_at_which_the_evaluation_fails_is_refused(detection: Config, root: Path) -> None:
+    """pycocotools takes a first polygon of four values for a box. MMDetection's own loader would leave it out."""
+    path = root / "annotations/instances_val.json"
+    edit_json(path, annotation(segmentation=[[1, 1, 9, 9], POLYGON]))
+    with pytest.raises(DataError, match=r"a first polygon of fewer than three points, at which the evaluation fails"):
+        check_config(detection)
+    coco = COCO(str(path))
+    with pytest.raises(TypeError):
+        coco.annToMask(next(iter(coco.anns.values())))  # so the check is right
+
+
+def test_run_lengths_are_counted_as_pycocotools_writes_them() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        height, width = rng.integers(1, 300, 2)
+        pixels = (rng.random((height, width)) > rng.random()).astype(np.uint8)
+        counts = mask.encode(np.asfortranarray(pixels))["counts"].decode()
+        assert run_total(counts) == height * width
