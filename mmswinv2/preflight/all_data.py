@@ -34,7 +34,7 @@ def check_all(cfg: Config, loaders: Sequence[str], progress: Progress) -> list[F
     """
     findings = []
     for check in (check_paths, check_image_folders):
-        findings += _unless(ConfigError, "data", lambda check=check: check(cfg, tuple(loaders)))  # type: ignore[misc]
+        findings += _unless(ConfigError, "", lambda check=check: check(cfg, tuple(loaders)))  # type: ignore[misc]
     seen: list[dict] = []
     for key, config in leaf_datasets(cfg, tuple(loaders)):
         facts = {name: value for name, value in config.items() if name != "pipeline"}

@@ -52,7 +52,8 @@ class Finding:
 
     Attributes:
         kind: Their kind.
-        key: Config key of the data set, with the path of its annotation file where the faults are in that.
+        key: Config key of the data set, with the path of its annotation file where the faults are in that; empty if
+            it is about several.
         total: How many images, annotations or files were looked at; 0 if it is about the data set as a whole.
         faults: The faults, at least one.
     """
@@ -65,7 +66,8 @@ class Finding:
     def __str__(self) -> str:
         """Number, kind, the first few faults and the advice, as the log and errors tell them."""
         if not self.total:
-            return "\n".join(f"{self.key}: {fault.message}" for fault in self.faults)
+            messages = [fault.message for fault in self.faults]
+            return "\n".join(one if one.startswith(self.key) else f"{self.key}: {one}" for one in messages)
         head = f"{self.key}: {len(self.faults)} of the {self.total} {self.kind.what}:"
         shown = list_some(fault.message for fault in self.faults)
         return "\n".join([head, shown, *([self.kind.advice] if self.kind.advice else [])])
