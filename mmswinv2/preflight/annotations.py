@@ -115,18 +115,26 @@ def is_side(length: object) -> bool:
     return isinstance(length, (int, float)) and finite([length]) and length == int(length) and length > 0
 
 
-def named(annotation: dict, image: dict) -> str:
-    """Names an annotation in messages."""
-    return f"annotation {annotation.get('id')} of {image['file_name']}"
+def annotation_fault(path: str, entry: tuple[dict, dict], says: str) -> Fault:
+    """Returns the fault of an entry, a pair of annotation and image."""
+    annotation, image = entry
+    name = f"annotation {annotation.get('id')}"
+    return Fault(path, f"{name} of {image['file_name']}: {says}", name)
+
+
+def shortened(value: object) -> str:
+    """Returns a value as text of at most 80 characters."""
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def annotation_faults(
     path: str, entries: Sequence[tuple[dict, dict]], chosen: Iterable[int], say: str = "bbox"
 ) -> list[Fault]:
-    """Returns the faults of the ``chosen`` entries, pairs of annotation and image; ``say`` is the key to show."""
+    """Returns the faults of the ``chosen`` ones of ``entries``; ``say`` is the key to show."""
     return [
-        Fault(path, f"{named(annotation, image)}: {say} {annotation.get(say)}", f"annotation {annotation.get('id')}")
-        for annotation, image in (entries[index] for index in chosen)
+        annotation_fault(path, entry, f"{say} {shortened(entry[0].get(say))}")
+        for entry in (entries[index] for index in chosen)
     ]
 
 
@@ -177,10 +185,8 @@ def _rows(length: int, rows: Iterable[Iterable[float]]) -> np.ndarray:
 
 def _beside_sizes(path: str, entries: Sequence[tuple[dict, dict]], chosen: Iterable[int]) -> list[Fault]:
     return [
-        Fault(
-            path,
-            f"{named(annotation, image)}: bbox {annotation['bbox']}, image {image['width']} x {image['height']}",
-            f"annotation {annotation.get('id')}",
+        annotation_fault(
+            path, (annotation, image), f"bbox {annotation['bbox']}, image {image['width']} x {image['height']}"
         )
         for annotation, image in (entries[index] for index in chosen)
     ]

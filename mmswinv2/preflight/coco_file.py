@@ -161,7 +161,7 @@ def _incomplete(file: CocoFile, content: dict) -> list[Finding]:
 def _lack(entry: object, keys: Mapping[str, tuple[type, ...]]) -> str:
     """Says what an entry lacks; empty if it lacks nothing."""
     if not isinstance(entry, dict):
-        return f"is a {type(entry).__name__}, not a dict"
+        return f"is of type {type(entry).__name__}, not a dict"
     if "segments_info" in entry:
         return _segments_lack(entry)
     for key, types in keys.items():

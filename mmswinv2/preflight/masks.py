@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from .annotations import finite, named
+from .annotations import annotation_fault, finite, shortened
 from .faults import ERROR, WARNING, Fault, Finding, Kind, found
 from .files import spread
 
@@ -64,23 +64,18 @@ def mask_findings(
         if scored and kind is SHORT_POLYGON and len(annotation["segmentation"][0]) < 5:
             kind = UNSCORED_POLYGON
         if kind is not None:
-            faults.setdefault(kind, []).append(_fault(path, entry, says))
+            faults.setdefault(kind, []).append(annotation_fault(path, entry, says))
         elif says == COMPRESSED:
             compressed.append(entry)
     for entry in spread(compressed, decoded):
         counts, image = entry[0]["segmentation"]["counts"], entry[1]
         if run_total(counts) != image["height"] * image["width"]:
-            says = f"counts {_short(counts)}, image of {image['height'] * image['width']} px"
-            faults.setdefault(BROKEN_RUNS, []).append(_fault(path, entry, says))
+            says = f"counts {shortened(counts)}, image of {image['height'] * image['width']} px"
+            faults.setdefault(BROKEN_RUNS, []).append(annotation_fault(path, entry, says))
     return [finding for kind, cases in faults.items() for finding in found(kind, key, len(entries), cases)]
 
 
 COMPRESSED = "compressed"
-
-
-def _fault(path: str, entry: tuple[dict, dict], says: str) -> Fault:
-    annotation, image = entry
-    return Fault(path, f"{named(annotation, image)}: {says}", f"annotation {annotation.get('id')}")
 
 
 def _segmentation_fault(segmentation: object, image: dict) -> tuple[Kind | None, str]:
@@ -90,7 +85,7 @@ def _segmentation_fault(segmentation: object, image: dict) -> tuple[Kind | None,
     if isinstance(segmentation, list):
         return _polygon_fault(segmentation)
     if not isinstance(segmentation, dict) or not isinstance(segmentation.get("counts"), (list, str)):
-        return BAD_MASK, f"segmentation {_short(segmentation)}"
+        return BAD_MASK, f"segmentation {shortened(segmentation)}"
     size, counts = segmentation.get("size"), segmentation["counts"]
     if size != [image["height"], image["width"]]:
         return RUNS_OF_OTHER_SIZE, f"size {size}, image [{image['height']}, {image['width']}]"
@@ -98,17 +93,17 @@ def _segmentation_fault(segmentation: object, image: dict) -> tuple[Kind | None,
         return None, COMPRESSED
     pixels = image["height"] * image["width"]
     if not finite(counts) or min(counts, default=0) < 0 or sum(counts) != pixels:
-        return BROKEN_RUNS, f"counts {_short(counts)}, image of {pixels} px"
+        return BROKEN_RUNS, f"counts {shortened(counts)}, image of {pixels} px"
     return None, ""
 
 
 def _polygon_fault(polygons: list) -> tuple[Kind | None, str]:
     for polygon in polygons:
         if not isinstance(polygon, list) or not finite(polygon):
-            return BAD_MASK, f"segmentation {_short(polygons)}"
+            return BAD_MASK, f"segmentation {shortened(polygons)}"
     for polygon in polygons:
         if len(polygon) % 2 or len(polygon) < 6:
-            return SHORT_POLYGON, f"polygon {_short(polygon)}"
+            return SHORT_POLYGON, f"polygon {shortened(polygon)}"
     return None, ""
 
 
@@ -135,8 +130,3 @@ def run_total(counts: str) -> int | None:
             return None
         number, shift = 0, 0
     return None if shift else sum(runs)
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
