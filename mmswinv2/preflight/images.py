@@ -133,12 +133,16 @@ def _scales_of(transform: Any) -> Iterator[Size]:
         kept, scales = transform.keep_ratio, [transform.scale]
     else:
         kept = transform.resize_cfg.get("keep_ratio", False)
-        if isinstance(transform, RandomChoiceResize):
-            scales = transform.scales
-        elif transform.ratio_range:
-            scales = [tuple(int(side * transform.ratio_range[0]) for side in transform.scale)]
-        else:
-            scales = [tuple(map(min, zip(*transform.scale, strict=True)))]
+        scales = transform.scales if isinstance(transform, RandomChoiceResize) else [_smallest(transform)]
     for scale in scales if kept else ():
         if scale is not None:
             yield (scale, scale) if isinstance(scale, int) else tuple(scale)
+
+
+def _smallest(transform: RandomResize) -> Size:
+    """Returns the smallest scale that a RandomResize draws, of a range or between two scales."""
+    scale = transform.scale
+    if all(isinstance(side, (int, float)) for side in scale):
+        least = transform.ratio_range[0] if transform.ratio_range else 1
+        return int(scale[0] * least), int(scale[1] * least)
+    return min(one[0] for one in scale), min(one[1] for one in scale)
