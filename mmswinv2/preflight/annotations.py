@@ -155,9 +155,10 @@ def box_findings(path: str, key: str, entries: Sequence[tuple[dict, dict]]) -> t
     findings = found(BAD_BOX, key, total, annotation_faults(path, entries, np.flatnonzero(~good)))
     findings += found(BAD_AREA, key, total, annotation_faults(path, entries, np.flatnonzero(~measured), "area"))
     usable = np.flatnonzero(good & measured)
-    boxes = _rows(4, (entries[index][0]["bbox"] for index in usable))
-    areas = np.array([entries[index][0]["area"] for index in usable], float)
-    sizes = _rows(2, ((entries[index][1]["width"], entries[index][1]["height"]) for index in usable))
+    rows = [entries[index] for index in usable.tolist()]
+    boxes = _rows(4, (annotation["bbox"] for annotation, _ in rows))
+    areas = np.array([annotation["area"] for annotation, _ in rows], float)
+    sizes = _rows(2, ((image["width"], image["height"]) for _, image in rows))
     starts, sides = boxes[:, :2], boxes[:, 2:]
     ends = starts + sides
     inside = np.minimum(ends, sizes) - np.maximum(starts, 0)

@@ -71,7 +71,8 @@ def read_coco(file: CocoFile) -> dict:
 
 
 def is_panoptic(content: dict) -> bool:
-    return any("segments_info" in annotation for annotation in content.get("annotations") or ())
+    """Whether a file has one annotation for each image, with segments in it."""
+    return "segments_info" in next(iter(content.get("annotations") or ()), ())
 
 
 def objects_of(content: dict) -> Iterator[dict]:
