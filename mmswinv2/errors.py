@@ -15,6 +15,8 @@ class UserError(Exception):
         start, end = FRAME
         framed = re.search(f"{start}(.*){end}", message, re.DOTALL)
         super().__init__(framed[1] if framed else message)
+        if framed:
+            self.__cause__ = RuntimeError(message.replace(start, "").replace(end, ""))  # with the worker's traceback
 
     def framed(self) -> "UserError":
         """The same error, whose message survives the way out of a data loader's worker process."""

@@ -23,6 +23,7 @@ COMMANDS = {
     "convert": "write the backbone of a checkpoint in the form that another library reads",
     "shards": "pack a tree of images into tar files, and index them",
     "config": "print a config, check it and its data, and show the model that it builds",
+    "check": "look at all images and annotations of a config, and list every fault",
     "flops": "count the multiply-adds and parameters of a backbone or of a config's model",
     "benchmark": "measure speed and memory beside other implementations",
     "doctor": "check the installed packages and the device, with a self-test",

@@ -11,15 +11,24 @@ from mmengine.config import Config, DictAction
 from mmengine.hub import get_config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
 from ..checkpoint import (
     HUB_PREFIX,
     openmmlab,  # noqa: F401, lets MMEngine read checkpoints safely
 )
+from ..datasets.named_pipeline import name_pipelines
 from ..engine.processes import limit_waiting, lost_processes_named
 from ..engine.workers import watch_workers, worker_faults_named
 from ..errors import ConfigError, UserError
-from ..preflight import check_config, check_settings, check_work_dir, explain_failed_build, explain_unknown_type
+from ..preflight import (
+    LOADERS,
+    check_config,
+    check_settings,
+    check_work_dir,
+    explain_failed_build,
+    explain_unknown_type,
+)
 
 CFG_OPTIONS = (
     "settings that override the config's, as key=value; lists as key='[a,b]' or key=a,b, tuples as "
@@ -146,7 +155,9 @@ def build_runner(cfg: Config, loaders: tuple[str, ...]) -> Runner:
         from mmdet.utils import setup_cache_size_limit_of_dynamo
 
         setup_cache_size_limit_of_dynamo()
-    return watch_workers(RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg))
+    runner = watch_workers(RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg))
+    name_pipelines_of(runner)
+    return runner
 
 
 def keep_whole_checkpoints(cfg: Config) -> None:
@@ -155,6 +166,20 @@ def keep_whole_checkpoints(cfg: Config) -> None:
     hook = hooks.get("checkpoint", dict(type="CheckpointHook"))  # MMEngine's own default
     if hook is not None and hook.get("type") == "CheckpointHook":
         cfg.default_hooks = {**hooks, "checkpoint": {**hook, "type": "mmswinv2.WholeCheckpointHook"}}
+
+
+def name_pipelines_of(runner: Runner) -> None:
+    """Makes the data loaders of a runner name the image at which a transform fails, in worker processes too."""
+    build = runner.build_dataloader
+    configs = {name: runner.cfg.get(name) for name in LOADERS}
+
+    def build_dataloader(config: dict, *args: Any, **settings: Any) -> DataLoader:
+        key = next((name for name in LOADERS if configs[name] == config), "dataloader")
+        loader = build(config, *args, **settings)
+        name_pipelines(loader, key)
+        return loader
+
+    runner.build_dataloader = build_dataloader
 
 
 def is_main_process() -> bool:

@@ -4,6 +4,7 @@ import math
 from io import BytesIO
 from typing import Any
 
+import numpy as np
 import PIL
 import torch
 from mmengine.fileio import get
@@ -18,6 +19,8 @@ PLACE_IN_SHARD = ("shard", "offset", "size")
 @TRANSFORMS.register_module()
 class LoadImage:
     """Adds ``inputs``, a PIL image in RGB, read as torchvision's ImageFolder does: EXIF does not turn it.
+
+    Of grey values of 16 bits the upper 8 count, as for OpenCV. ImageFolder would make white of nearly all.
 
     Args:
         backend_args: MMEngine's, for images elsewhere than on a disk.
@@ -34,7 +37,7 @@ class LoadImage:
         """
         try:
             with Image.open(BytesIO(self._bytes(results))) as image:
-                inputs = image.convert("RGB")
+                inputs = in_eight_bits(image).convert("RGB")
         except UnidentifiedImageError as error:
             raise UnreadableImageError(f"{results['img_path']}: it is not an image") from error
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # PIL's, for broken content
@@ -48,6 +51,19 @@ class LoadImage:
         with open(results["shard"], "rb") as file:
             file.seek(results["offset"])
             return file.read(results["size"])
+
+
+def in_eight_bits(image: Image.Image) -> Image.Image:
+    """Returns the image itself, or one of 8 bits if it has 16. PIL's conversion would cut values at 255.
+
+    Raises:
+        ValueError: The image has floating point numbers, whose range nobody knows.
+    """
+    if image.mode == "F":
+        raise ValueError("it has floating point numbers, save it with 8 bits a channel")
+    if not image.mode.startswith("I"):
+        return image
+    return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
 
 
 @TRANSFORMS.register_module()

@@ -1,15 +1,12 @@
 """Hooks that check a run when it starts: its data before the first iteration, its weights before they are loaded."""
 
-import logging
 import time
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from mmengine.dataset import BaseDataset
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 from torch import Tensor, nn
@@ -17,25 +14,14 @@ from torch import Tensor, nn
 from ..checkpoint.backbone import model_weights
 from ..checkpoint.forms import PRETRAINED_WINDOWS
 from ..checkpoint.load import match_state
-from ..datasets.image_dataset import ImageDataset, ImageShards
-from ..errors import CheckpointError, DataError, list_faults, list_some
+from ..datasets.image_dataset import ImageDataset
+from ..errors import CheckpointError, list_faults
 from ..models.backbone import SwinTransformerV2, backbones_in, unwrapped
 from ..models.classifier import ImageClassifier
 from ..registry import HOOKS
 from ..upstream import innermost_datasets
-from .files import (
-    MAX_DECODED,
-    MAX_READ,
-    decode_fault,
-    end_fault,
-    image_faults,
-    label_map_fault,
-    map_files,
-    reads_label_maps,
-    shard_faults,
-    spread,
-    values_hint,
-)
+from .data_sets import AT_START, look_at
+from .faults import refuse
 from .heads import check_class_counts, check_labels, check_same_classes
 
 
@@ -97,7 +83,7 @@ class DataCheckHook(Hook):
 
 
 def check_files(dataset: BaseDataset, key: str) -> str:
-    """Checks the images and label maps of a data set.
+    """Checks the images and label maps of a data set, and logs what is odd about them.
 
     Args:
         dataset: One whose entries have an ``img_path`` and perhaps a ``seg_map_path``.
@@ -107,50 +93,14 @@ def check_files(dataset: BaseDataset, key: str) -> str:
         A sentence that says what was checked.
 
     Raises:
-        DataError: Names the first few missing or broken files, and their number.
+        DataError: Names the first few faulty files, and their number.
     """
     if getattr(dataset, "backend_args", None):
         return f"{key}: {len(dataset)} images in remote storage (backend_args), not checked"
     start = time.perf_counter()
-    if isinstance(dataset, ImageShards):
-        return f"{key}: {_check_shards(dataset, key)} ({time.perf_counter() - start:.1f} s)"
-    entries = [dataset.get_data_info(index) for index in spread(range(len(dataset)), MAX_READ)]
-    images = _paths(entries, "img_path")
-    maps = _paths(entries, "seg_map_path")
-    read, decoded = spread(images + maps, MAX_READ), spread(images, MAX_DECODED)
-    faults = map_files(end_fault, read) or map_files(decode_fault, decoded)
-    _fail_on(faults, key, len(read), skip=getattr(dataset, "skip_unreadable", False))
-    report = f"{len(images)} images, {len(decoded)} of them decoded"
-    if maps:
-        report += f"; {len(maps)} label maps"
-    if maps and reads_label_maps(dataset):
-        faults = map_files(partial(label_map_fault, dataset=dataset), spread(maps, MAX_DECODED))
-        _fail_on(faults, key, len(maps), values_hint(dataset))
-        report += f", values of {min(len(maps), MAX_DECODED)} checked"
+    findings, report = look_at(dataset, key, AT_START)
+    refuse(findings)
     return f"{key}: {report} ({time.perf_counter() - start:.1f} s)"
-
-
-def _check_shards(dataset: ImageShards, key: str) -> str:
-    """Checks a sharded set, and says what was checked."""
-    shards, decoded = len(dataset.shard_sizes), min(len(dataset), MAX_DECODED)
-    _fail_on(shard_faults(dataset), key, shards, "Fetch these shards, or write the index anew")
-    _fail_on(image_faults(dataset), key, decoded, "Write the index anew", dataset.skip_unreadable)
-    return f"{len(dataset)} images in {shards} shards, {decoded} of them decoded"
-
-
-def _paths(entries: list[dict], name: str) -> list[str]:
-    return sorted({entry[name] for entry in entries if isinstance(entry.get(name), str)})
-
-
-def _fail_on(
-    faults: list[str], key: str, total: int, advice: str = "Fetch or remove these files", skip: bool = False
-) -> None:
-    if not faults:
-        return
-    message = f"{key}: {len(faults)} of the {total} files looked at are missing or broken:\n{list_some(faults)}\n"
-    if not skip:
-        raise DataError(message + advice)
-    print_log(f"{message}Training skips them (skip_unreadable=True)", "current", logging.WARNING)
 
 
 @HOOKS.register_module()

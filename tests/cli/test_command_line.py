@@ -13,7 +13,7 @@ from ..support import ROOT
 
 TOOLS = {"convert_checkpoint": "convert", "inspect_checkpoint": "inspect", "index_shards": "shards index"}
 TOOLS |= {"make_shards": "shards make", "train": "train", "test": "test", "infer": "infer", "benchmark": "benchmark"}
-TOOLS |= {"get_flops": "flops"}
+TOOLS |= {"get_flops": "flops", "check": "check"}
 
 
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:

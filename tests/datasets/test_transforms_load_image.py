@@ -21,17 +21,33 @@ def load(path: Path) -> Image.Image:
     return LoadImage()({"img_path": str(path)})["inputs"]
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK", "P", "RGBA", "1", "I;16"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK", "P", "RGBA", "1"])
 def test_every_mode_becomes_rgb_as_with_torchvision(tmp_path: Path, mode: str) -> None:
     """ImageNet has grey and CMYK images among its JPEGs; a heap of pictures from anywhere has all kinds."""
     image = Image.open(next((FIXTURES / "coco/train2017").iterdir()))
-    image = Image.fromarray(np.uint16(image.convert("L")) * 200) if mode == "I;16" else image.convert(mode)
-    assert image.mode == mode
+    image = image.convert(mode)
     path = tmp_path / ("image.jpg" if mode in ("RGB", "L", "CMYK") else "image.png")
     image.save(path)
     loaded = load(path)
     assert loaded.mode == "RGB"
     np.testing.assert_array_equal(np.asarray(loaded), np.asarray(pil_loader(str(path))))
+
+
+def test_16_bits_keep_the_picture(tmp_path: Path) -> None:
+    """torchvision would cut at 255, and give nothing but white: the upper 8 bits count, as for MMDetection."""
+    grey = Image.open(next((FIXTURES / "coco/train2017").iterdir())).convert("L")
+    Image.fromarray(np.uint16(grey) * 257).save(tmp_path / "image.png")
+    assert Image.open(tmp_path / "image.png").mode == "I;16"
+    loaded = load(tmp_path / "image.png")
+    assert loaded.mode == "RGB"
+    np.testing.assert_array_equal(np.asarray(loaded), np.asarray(grey.convert("RGB")))
+
+
+def test_floating_point_numbers_are_refused(tmp_path: Path) -> None:
+    """Their range is not known."""
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "image.tiff")
+    with pytest.raises(UnreadableImageError, match=r"image\.tiff: it has floating point numbers"):
+        load(tmp_path / "image.tiff")
 
 
 def test_exif_does_not_turn_the_image(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmswinv2.errors import ConfigError, DataError
 from mmswinv2.preflight import check_config
 from mmswinv2.preflight.coco import check_file
+from mmswinv2.preflight.coco_file import CocoFile
 
 from .support import TRAIN_JSON, edit_json
 
@@ -93,18 +94,18 @@ def test_classes_default_to_those_of_the_data_set_class(detection: Config) -> No
 def test_categories_of_a_panoptic_file_are_checked(tmp_path: Path) -> None:
     """In a panoptic file the categories stand in each annotation's segments."""
     path = tmp_path / "panoptic.json"
-    segments = [{"id": 5, "category_id": 1}, {"id": 6, "category_id": 1}]
+    segments = [{"id": number, "category_id": 1, "bbox": [0, 0, 2, 2], "area": 4} for number in (5, 6)]
     content = {
         "images": [{"id": 1, "file_name": "a.jpg", "height": 2, "width": 2}],
         "annotations": [{"image_id": 1, "file_name": "a.png", "segments_info": segments}],
         "categories": [{"id": 1, "name": "sky", "isthing": 0}],
     }
     path.write_text(json.dumps(content))
-    check_file(str(path), "ann_file", ("sky",))
+    check_file(CocoFile(str(path), "ann_file", ("sky",)))
     segments[1]["category_id"] = 2
     path.write_text(json.dumps(content))
     with pytest.raises(DataError, match="annotation 6: there is no category 2"):
-        check_file(str(path), "ann_file", ("sky",))
+        check_file(CocoFile(str(path), "ann_file", ("sky",)))
 
 
 def test_an_annotation_file_that_is_not_set_is_named(detection: Config) -> None:
@@ -117,5 +118,5 @@ def test_an_annotation_file_that_is_not_set_is_named(detection: Config) -> None:
 def test_an_entry_without_an_id_names_the_key(detection: Config, root: Path) -> None:
     """An incomplete entry names the key that it lacks."""
     edit_json(root / TRAIN_JSON, lambda content: content["images"][0].pop("file_name"))
-    with pytest.raises(DataError, match=r"an entry lacks what COCO asks of it .*'file_name'"):
+    with pytest.raises(DataError, match=r"images: 1 of the 6 entries lack .*:\n  images\[0\] has no 'file_name'"):
         check_config(detection)

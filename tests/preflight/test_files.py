@@ -93,7 +93,7 @@ def test_label_values_agree_with_what_the_pipeline_makes_of_them(segmentation: C
     """The check predicts the very values that MMSegmentation's loader gives, for classes chosen from a set's own."""
     from mmseg.datasets import ADE20KDataset
 
-    from mmswinv2.preflight.files import class_of
+    from mmswinv2.preflight.label_maps import class_of
 
     path = sorted((root / "semantic/train").iterdir())[0]
     label_map = np.zeros_like(np.asarray(Image.open(path)))
@@ -116,7 +116,9 @@ def test_a_corrupt_label_map_is_named(segmentation: Config, root: Path) -> None:
     data[60:90] = bytes(30)
     first.write_bytes(data)
     Image.open(second).convert("RGB").save(second)
-    with pytest.raises(DataError, match=rf"(?s)2 of the 6 files.*{first}: .*{second}: a label map has one channel"):
+    with pytest.raises(
+        DataError, match=rf"(?s)1 of the 12 files.*{first}: .*1 of the 12 label maps .* one channel.*{second}: shape"
+    ):
         check_files(built_dataset(segmentation), "train_dataloader.dataset")
 
 

@@ -211,8 +211,8 @@ def test_good_shards_train(cfg: Config, shards: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (remove, r"1 of the 3 files .*\n  {shard}: No such file"),
-        (cut, r"1 of the 3 files .*\n  {shard}: it ends after 5000 bytes, its last image after \d+"),
+        (remove, r"1 of the 3 shards .*\n  {shard}: No such file"),
+        (cut, r"1 of the 3 shards .*\n  {shard}: it ends after 5000 bytes, its last image after \d+"),
         (rewrite, r"2 of the 6 files .*\n  {shard}/sample2\.jpg: it is not an image"),
     ],
 )
