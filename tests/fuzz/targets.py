@@ -4,20 +4,25 @@ import pickle
 import random
 import tempfile
 from collections.abc import Callable
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.config import Config
 from torch import Tensor
 
 from mmswinv2 import SwinTransformerV2
 from mmswinv2.checkpoint import TARGETS, convert, load_pretrained, open_checkpoint, read_checkpoint, save_converted
 from mmswinv2.checkpoint.archive import save_sealed
+from mmswinv2.preflight import check_settings
 
 from ..checkpoint.mutations import SIDES, damage, write_mutant
 from ..checkpoint.payloads import payloads
 from ..checkpoint.states import STATES
+from ..preflight.mistakes import BASES, base
+from ..preflight.test_settings_total import places
 
 ARCH = {"embed_dims": 8, "depths": [1, 2], "num_heads": [1, 2]}
 
@@ -153,6 +158,47 @@ def construct(seed: int) -> None:
         SwinTransformerV2(**_drawn_settings(random.Random(seed)))
 
 
+MEANINGFUL = ("1e-4", "-1", "mmdet.FPN", ".", "os.path", "auto", {"type": "FPN"}, {"type": 3}, [{"type": ""}], len, 1j)
+    "1e-4",
+    "-1",
+    "mmdet.FPN",
+    ".",
+    "os.path",
+    "auto",
+    "a/b",
+    {"type": "FPN"},
+    {"type": 3},
+    [{"type": ""}],
+    len,
+    1j,
+)
+
+
+def check_settings_of_mutant(seed: int) -> None:
+    """A real config with one to three values replaced, taken out, renamed, wrapped or added."""
+    draw = random.Random(seed)
+    config = deepcopy(base(draw.choice(list(BASES))).to_dict())
+    for _ in range(draw.randint(1, 3)):
+        *path, last = draw.choice(places(config))
+        node = config
+        for part in path:
+            node = node[part]
+        change = draw.choice(["replace", "replace", "remove", "rename", "list", "text", "add"])
+        if change == "replace":
+            node[last] = deepcopy(draw.choice((*NONSENSE, *MEANINGFUL)))
+        elif change == "remove":
+            del node[last]
+        elif change == "list":
+            node[last] = [node[last]]
+        elif change == "text":
+            node[last] = str(node[last])
+        elif isinstance(node, dict):
+            node[f"{last}"[:-1] or "x"] = node.pop(last) if change == "rename" else draw.choice(NONSENSE)
+        if not places(config):
+            break
+    check_settings(Config(config))
+
+
 def forward(seed: int) -> None:
     """A backbone of settings that are possible, on images that may not be; its outputs are what they should be."""
     draw = random.Random(seed)
@@ -187,6 +233,7 @@ TARGETS_AND_CASES: dict[str, tuple[Callable[[int], None], int]] = {
     "read": (read, 4000),
     "read pickled": (read_pickled, 3000),
     "convert": (convert_to_any, 2000),
-    "construct": (construct, 4000),
+    "config": (check_settings_of_mutant, 3000),
+    "construct": (construct, 3000),
     "forward": (forward, 1000),
 }
