@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from multiprocessing.synchronize import Event
 
 import pytest
 
@@ -24,9 +25,16 @@ def bound() -> Iterator[None]:
     bind_children(())
 
 
+def _live(started: Event) -> None:
+    started.set()
+    time.sleep(60)
+
+
 def test_a_scheduler_s_signal_does_not_end_them() -> None:
-    child = FORK.Process(target=time.sleep, args=(60,))
+    started = FORK.Event()
+    child = FORK.Process(target=_live, args=(started,))
     child.start()
+    assert started.wait(60)
     os.kill(child.pid, signal.SIGTERM)
     child.join(0.5)
     assert child.is_alive()

@@ -159,19 +159,6 @@ def construct(seed: int) -> None:
 
 
 MEANINGFUL = ("1e-4", "-1", "mmdet.FPN", ".", "os.path", "auto", {"type": "FPN"}, {"type": 3}, [{"type": ""}], len, 1j)
-    "1e-4",
-    "-1",
-    "mmdet.FPN",
-    ".",
-    "os.path",
-    "auto",
-    "a/b",
-    {"type": "FPN"},
-    {"type": 3},
-    [{"type": ""}],
-    len,
-    1j,
-)
 
 
 def check_settings_of_mutant(seed: int) -> None:
