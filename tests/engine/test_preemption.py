@@ -53,9 +53,8 @@ def test_stops_saved_and_goes_on_alike(model: dict, loop: dict, number: int, wor
     assert train(tmp_path, write_config(tmp_path / "whole.py", base), "whole").returncode == 0
     stopped = train(tmp_path, write_config(tmp_path / "stopped.py", base, told), "run")
     assert stopped.returncode == REQUEUE, stopped.stderr
-    # The signal comes after the hook looked for one, so the next iteration is the last.
-    assert f"Stopped by {number.name} after iteration {STOPPED + 1}, which is saved" in stopped.stdout
-    assert (tmp_path / f"run/iter_{STOPPED + 1}.pth").is_file()
+    assert f"Stopped by {number.name} after iteration {STOPPED}, which is saved" in stopped.stdout
+    assert (tmp_path / f"run/iter_{STOPPED}.pth").is_file()
     resumed = train(tmp_path, tmp_path / "whole.py", "run", "--resume")
     assert resumed.returncode == 0, resumed.stderr
     assert losses(tmp_path / "run") == losses(tmp_path / "whole") and len(losses(tmp_path / "run")) == COUNT
@@ -75,7 +74,7 @@ def test_gradients_that_wait_are_used_first(tmp_path: Path) -> None:
     base = training(SIMMIM, **ITERATIONS)
     base["optim_wrapper"]["accumulative_counts"] = 3
     stopped = train(
-        tmp_path, write_config(tmp_path / "c.py", base, dict(type="Kill", after=6, number=int(signal.SIGTERM))), "run"
+        tmp_path, write_config(tmp_path / "c.py", base, dict(type="Kill", after=7, number=int(signal.SIGTERM))), "run"
     )
     assert stopped.returncode == REQUEUE and "after iteration 9, which is saved" in stopped.stdout, stopped.stderr
 
