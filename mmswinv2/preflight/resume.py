@@ -30,13 +30,13 @@ HARMLESS = re.compile(
     r".*\b(num_workers|persistent_workers|pin_memory|prefetch_factor|multiprocessing_context|data_root|backend_args"
     r"|file_client_args|init_cfg|with_cp|test_cfg|val_interval|val_begin|dynamic_intervals)\b.*"
 )
-# Other weights, another optimizer's memory, or the state of one scheduler in another.
+# Other weights, another optimizer's memory or groups of parameters, or the state of one scheduler in another.
 FATAL = re.compile(
     r"(model(\.(\w*head|backbone|neck|encoder|decoder|\d+))*"
     r"\.(type|arch|num_classes|\w*channels|embed_dims|depths|num_heads)"
-    r"|optim_wrapper\.(optimizer\.type|constructor)|param_scheduler(\.\w+)*\.type)(\..*)?"
+    r"|optim_wrapper\.(optimizer\.type|constructor|paramwise_cfg)|param_scheduler(\.\w+)*\.type)(\..*)?"
 )
-RESTORED = re.compile(r"(optim_wrapper\.(optimizer|paramwise_cfg)|param_scheduler|auto_scale_lr|randomness\.seed)\b.*")
+RESTORED = re.compile(r"(optim_wrapper\.optimizer|param_scheduler|auto_scale_lr|randomness\.seed)\b.*")
 Difference = tuple[str, Any, Any]
 
 

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.runner import Runner
 
 from mmswinv2.checkpoint import read_checkpoint
-from mmswinv2.engine.preemption import REQUEUE
+from mmswinv2.engine.children import bind_children
+from mmswinv2.engine.preemption import REQUEUE, PreemptionHook
 
 from ..cli.support import command, environment, run_tool
-from .tiny_training import CLASSIFIER, EPOCHS, ITERATIONS, SIMMIM, training
+from .tiny_training import CLASSIFIER, EPOCHS, ITERATIONS, SIMMIM, Kill, training
 
 COUNT, STOPPED = 15, 7
 IMPORTS = dict(custom_imports=dict(imports=["tests.engine.tiny_training"], allow_failed_imports=False))
@@ -38,22 +40,15 @@ def losses(work_dir: Path) -> dict[int, float]:
     return {entry["step"]: entry["loss"] for entry in entries if "loss" in entry}
 
 
-@pytest.mark.parametrize(
-    ("model", "loop", "number", "workers"),
-    [
-        pytest.param(SIMMIM, ITERATIONS, signal.SIGTERM, 2, id="simmim-term-workers"),
-        pytest.param(CLASSIFIER, EPOCHS, signal.SIGUSR1, 0, id="classifier-usr1"),
-    ],
-)
-def test_stops_saved_and_goes_on_alike(model: dict, loop: dict, number: int, workers: int, tmp_path: Path) -> None:
+def test_stops_saved_and_goes_on_alike(tmp_path: Path) -> None:
     """At iteration 7, between the checkpoints 5 and 10, within an epoch. Workers get the signal too."""
-    base = training(model, **loop)
-    base["train_dataloader"]["num_workers"] = workers
-    told = dict(type="Kill", after=STOPPED, number=int(number), group=True)
+    base = training(SIMMIM, **ITERATIONS)
+    base["train_dataloader"]["num_workers"] = 2
+    told = dict(type="Kill", after=STOPPED, number=int(signal.SIGTERM), group=True)
     assert train(tmp_path, write_config(tmp_path / "whole.py", base), "whole").returncode == 0
     stopped = train(tmp_path, write_config(tmp_path / "stopped.py", base, told), "run")
     assert stopped.returncode == REQUEUE, stopped.stderr
-    assert f"Stopped by {number.name} after iteration {STOPPED}, which is saved" in stopped.stdout
+    assert f"Stopped by SIGTERM after iteration {STOPPED}, which is saved" in stopped.stdout
     assert (tmp_path / f"run/iter_{STOPPED}.pth").is_file()
     resumed = train(tmp_path, tmp_path / "whole.py", "run", "--resume")
     assert resumed.returncode == 0, resumed.stderr
@@ -62,34 +57,47 @@ def test_stops_saved_and_goes_on_alike(model: dict, loop: dict, number: int, wor
     for name, tensor in whole["state_dict"].items():
         assert torch.equal(tensor, again["state_dict"][name]), name
     # What was saved out of turn is gone, now that there are newer ones.
-    assert sorted(path.name for path in (tmp_path / "run").glob("*.pth")) == [
-        "iter_10.pth",
-        "iter_15.pth",
-        "iter_5.pth",
-    ]
+    names = sorted(path.name for path in (tmp_path / "run").glob("*.pth"))
+    assert names == ["iter_10.pth", "iter_15.pth", "iter_5.pth"]
 
 
-def test_gradients_that_wait_are_used_first(tmp_path: Path) -> None:
+def stop_here(folder: Path, base: dict[str, Any], after: int, caplog: pytest.LogCaptureFixture) -> str:
+    """Trains in this process up to a SIGUSR1 after an iteration, and returns what the log says of it."""
+    hooks = [Kill(after, signal.SIGUSR1), PreemptionHook()]
+    runner = Runner(**base, work_dir=str(folder), custom_hooks=hooks, experiment_name=str(folder))
+    runner.logger.addHandler(caplog.handler)
+    with pytest.raises(SystemExit) as end:
+        runner.train()
+    for number, handler in hooks[1].before.items():  # this process goes on
+        signal.signal(number, handler)
+    bind_children(())
+    assert end.value.code == REQUEUE
+    return caplog.text
+
+
+def test_a_run_by_epoch_stops_within_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert "Stopped by SIGUSR1 after iteration 7, which is saved" in stop_here(
+        tmp_path, training(CLASSIFIER, **EPOCHS), STOPPED, caplog
+    )
+    meta = read_checkpoint(str(tmp_path / "iter_7.pth")).content["meta"]
+    assert (meta["epoch"], meta["iter"]) == (1, 7)
+
+
+def test_gradients_that_wait_are_used_first(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Three batches an update: told in the middle of one, it stops after the whole one."""
     base = training(SIMMIM, **ITERATIONS)
     base["optim_wrapper"]["accumulative_counts"] = 3
-    stopped = train(
-        tmp_path, write_config(tmp_path / "c.py", base, dict(type="Kill", after=7, number=int(signal.SIGTERM))), "run"
-    )
-    assert stopped.returncode == REQUEUE and "after iteration 9, which is saved" in stopped.stdout, stopped.stderr
+    assert "after iteration 9, which is saved" in stop_here(tmp_path, base, STOPPED, caplog)
 
 
-def test_a_loop_that_cannot_resume_within_an_epoch_says_so(tmp_path: Path) -> None:
+def test_a_loop_that_cannot_resume_within_an_epoch_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """MMEngine's own would begin the epoch again but count on: what is saved in it would be a trap."""
-    base = training(
-        CLASSIFIER, dict(type="EpochBasedTrainLoop", max_epochs=3), dict(type="DefaultSampler", shuffle=True)
-    )
+    sampler = dict(type="DefaultSampler", shuffle=True)
+    base = training(CLASSIFIER, dict(type="EpochBasedTrainLoop", max_epochs=3), sampler)
     base["default_hooks"]["checkpoint"] = dict(type="CheckpointHook", interval=1)
-    config = write_config(tmp_path / "c.py", base, dict(type="Kill", after=STOPPED, number=int(signal.SIGTERM)))
-    stopped = train(tmp_path, config, "run")
-    assert stopped.returncode == REQUEUE
-    assert "EpochBasedTrainLoop cannot go on within an epoch (mmswinv2.ResumableEpochLoop can)" in stopped.stdout
-    assert not list((tmp_path / "run").glob("iter_*.pth"))
+    said = stop_here(tmp_path, base, STOPPED, caplog)
+    assert "EpochBasedTrainLoop cannot go on within an epoch (mmswinv2.ResumableEpochLoop can)" in said
+    assert not list(tmp_path.glob("iter_*.pth"))
 
 
 def test_told_during_a_validation_it_saves_the_trained_weights(tmp_path: Path) -> None:

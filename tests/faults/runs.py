@@ -153,9 +153,9 @@ class TinyRun:
     def done_in_log(self) -> int:
         """The last iteration of this start that the log tells of; 0 if none."""
         text = self.log.read_text(errors="replace")
-        if per_epoch := PER_EPOCH.get(self.name):
-            found = re.findall(r"Epoch\(train\) +\[(\d+)\]\[ *(\d+)/", text)
-            return max(((int(epoch) - 1) * per_epoch + int(number) for epoch, number in found), default=0)
+        by_epoch = re.findall(r"Epoch\(train\) +\[(\d+)\]\[ *(\d+)/", text)
+        if by_epoch:
+            return max((int(epoch) - 1) * PER_EPOCH[self.name] + int(number) for epoch, number in by_epoch)
         return max((int(number) for number in re.findall(r"Iter\(train\) \[ *(\d+)/", text)), default=0)
 
     def newest(self) -> int:

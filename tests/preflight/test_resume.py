@@ -44,6 +44,10 @@ FATAL = {
     "other classes": ({"model.decode_head.num_classes": 7}, "model.decode_head.num_classes: 3 -> 7"),
     "another size": ({"model.backbone.arch.embed_dims": 32}, "model.backbone.arch.embed_dims: 24 -> 32"),
     "a head less": ({"model.auxiliary_head": None}, "model.auxiliary_head.type: 'FCNHead' -> not set"),
+    "other groups of parameters": (
+        {"optim_wrapper.paramwise_cfg": dict(norm_decay_mult=0.0)},
+        "optim_wrapper.paramwise_cfg.norm_decay_mult: not set -> 0.0",
+    ),
     "another optimizer": ({"optim_wrapper.optimizer.type": "SGD"}, "optim_wrapper.optimizer.type: 'AdamW' -> 'SGD'"),
     "other groups": (
         {"optim_wrapper.constructor": "mmswinv2.LayerDecayOptimWrapperConstructor"},
