@@ -26,6 +26,7 @@ from ..errors import CheckpointError
 
 AGAIN = "copy or download it again"
 ZIP = b"PK\x03\x04"  # torch.save since 1.6
+PICKLE = b"\x80"  # torch.save before, and plain pickles
 PARTIAL = ".partial"  # what a file is called until it is whole
 CHUNK = 2**22  # bytes read at once
 END, END_SIZE = b"PK\x05\x06", 22  # an archive's last record without its comment, whose length takes the last 2 bytes
@@ -129,6 +130,8 @@ def read_seal(path: Path, source: str) -> Seal | None:
         CheckpointError: The archive is cut short.
     """
     with open(path, "rb") as file:
+        if file.read(1) == PICKLE:
+            return None
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - END_SIZE - MAX_COMMENT))
         tail = file.read()
@@ -149,10 +152,15 @@ def read_seal(path: Path, source: str) -> Seal | None:
 def check_archive(path: Path) -> None:
     """Finds out whether a file of ``torch.save`` is whole, by its seal or by the checksums of its records.
 
+    A file in torch's older format has neither: what is wrong with it shows when it is read.
+
     Raises:
         CheckpointError: The file is damaged, cut short or no archive of ``torch.save``. It says which.
     """
-    read_pickle(path, str(path))
+    with open(path, "rb") as file:
+        older = file.read(1) == PICKLE
+    if not older:
+        read_pickle(path, str(path))
 
 
 def read_pickle(path: Path, source: str) -> bytes:

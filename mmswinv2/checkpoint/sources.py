@@ -32,7 +32,7 @@ from mmengine.runner.checkpoint import (
 from safetensors import SafetensorError, safe_open
 
 from ..errors import CheckpointError
-from .archive import AGAIN, ZIP
+from .archive import AGAIN, PICKLE, ZIP
 from .safe_pickle import load_pickle
 
 Kind = Literal["torch", "safetensors"]
@@ -45,7 +45,6 @@ SUFFIXES: dict[str, Kind] = {
     ".tar": "torch",
     ".safetensors": "safetensors",
 }
-PICKLE = b"\x80"  # torch.save before, and plain pickles
 GIT_LFS = b"version https://git-lfs"
 
 

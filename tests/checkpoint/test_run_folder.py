@@ -66,6 +66,15 @@ def test_one_whose_content_changed_is_passed_over(tmp_path: Path) -> None:
     assert found == whole and line.startswith(f"{damaged}: damaged, its checksum (SHA-256) is wrong")
 
 
+def test_one_in_torch_s_older_format_is_taken_by_its_number(tmp_path: Path) -> None:
+    """It has no checksums. What is wrong with it shows when it is read."""
+    write(tmp_path, "iter_4.pth", 4, sealed=False)
+    torch.save({"meta": {"iter": 2}}, tmp_path / "iter_2.pth", _use_new_zipfile_serialization=False)
+    assert newest_whole([tmp_path]).path == tmp_path / "iter_4.pth"
+    torch.save({"meta": {"iter": 6}}, tmp_path / "iter_6.pth", _use_new_zipfile_serialization=False)
+    assert newest_whole([tmp_path]).path == tmp_path / "iter_6.pth"
+
+
 def test_several_folders_count_and_none_needs_to_be_there(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     newest = write(tmp_path / "out", "iter_4.pth", 4)

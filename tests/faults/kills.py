@@ -13,7 +13,7 @@ from mmswinv2.engine.preemption import REQUEUE
 from .runs import Counts, TinyRun, kill
 
 TASKS = ("mask_rcnn", "upernet", "simmim", "classifier")
-FAR = 100_000  # iterations that no start reaches
+FAR = 5000  # iterations that no start reaches
 
 
 def kill_and_resume(
