@@ -340,7 +340,7 @@ def _config_beside(path: Path) -> dict[str, Any]:
     if not config.is_file():
         return {}
     if config.stat().st_size > MAX_CONFIG:
-        raise CheckpointError(f"{config} beside the checkpoint is larger than {MAX_CONFIG} bytes: remove it")
+        raise CheckpointError(f"{config} beside the weights is larger than {MAX_CONFIG} bytes: remove it")
     try:
         content = json.loads(config.read_text())
     except (OSError, ValueError, RecursionError) as error:

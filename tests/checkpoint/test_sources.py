@@ -124,5 +124,5 @@ def test_config_beside_that_is_too_large_or_too_deep(tmp_path: Path) -> None:
     save_file(WEIGHTS, tmp_path / "model.safetensors")
     for text, message in (("[" * 100_000, "not valid JSON"), (" " * 2**21, "larger than 1048576 bytes: remove it")):
         (tmp_path / "config.json").write_text(text)
-        with pytest.raises(CheckpointError, match=rf"config\.json beside the checkpoint is {message}"):
+        with pytest.raises(CheckpointError, match=rf"config\.json beside the weights is {message}"):
             read_checkpoint(str(tmp_path / "model.safetensors"))
