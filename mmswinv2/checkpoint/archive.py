@@ -137,11 +137,11 @@ def read_seal(path: Path, source: str) -> Seal | None:
         tail = file.read()
     end = tail.rfind(END)
     if end < 0 or end + END_SIZE > len(tail):
-        raise CheckpointError(f"{source}: cut short, the end of the archive is missing; {AGAIN}")
+        raise CheckpointError(f"{source}: damaged, cut short (the end of the archive is missing); {AGAIN}")
     (length,) = struct.unpack_from("<H", tail, end + END_SIZE - 2)
     comment = tail[end + END_SIZE :]
     if len(comment) != length:
-        raise CheckpointError(f"{source}: cut short, or something was appended to it; {AGAIN}")
+        raise CheckpointError(f"{source}: damaged, cut short or with something appended; {AGAIN}")
     try:
         seal = Seal(**json.loads(comment)["mmswinv2"])
     except (ValueError, TypeError, KeyError):  # the comment is another's

@@ -46,7 +46,7 @@ def test_damaged_ones_are_passed_over_and_named(cfg: Config, capsys: pytest.Capt
     assert cfg.load_from == f"{cfg.work_dir}/iter_2.pth"
     said = capsys.readouterr().out.splitlines()
     assert said == [
-        f"Passed over: {cfg.work_dir}/iter_{number}.pth: cut short, the end of the archive is missing; "
+        f"Passed over: {cfg.work_dir}/iter_{number}.pth: damaged, cut short (the end of the archive is missing); "
         "copy or download it again"
         for number in (4, 6)
     ]
