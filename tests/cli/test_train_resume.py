@@ -120,7 +120,7 @@ def test_a_run_goes_on_from_the_older_one(tmp_path: Path) -> None:
     (tmp_path / "run/last_checkpoint").write_text("")
     second = run_tool(*arguments, "train_cfg.max_iters=6", "--resume", root=tmp_path, cwd=tmp_path)
     assert second.returncode == 0, second.stderr
-    assert f"Passed over: {tmp_path}/run/iter_4.pth: cut short" in second.stdout
+    assert f"Passed over: {tmp_path}/run/iter_4.pth: damaged, cut short" in second.stdout
     assert "resumed epoch: 0, iter: 2" in second.stdout + second.stderr
     third = run_tool(*arguments, "train_cfg.max_iters=2", root=tmp_path, cwd=tmp_path)
     assert third.returncode == 0, third.stderr
