@@ -70,7 +70,8 @@ SMALL_UPERNET = {
 
 def blocks(language: str) -> list[str]:
     """The page's fenced blocks of a language; those without one are trees."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    return [text for name, text in found if name == language]
 
 
 def first_command(config: str) -> str:
