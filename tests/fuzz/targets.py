@@ -72,11 +72,11 @@ def _run_checkpoint() -> bytes:
 
 
 def read(seed: int) -> None:
-    """A checkpoint of a run is damaged in its bytes; what still loads is what it was."""
+    """A checkpoint of a run is damaged in its bytes, nine times of ten; what loads is what it was."""
     draw = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "iter_3.pth")
-        path.write_bytes(damage(_run_checkpoint(), draw))
+        path.write_bytes(_run_checkpoint() if draw.random() < 0.1 else damage(_run_checkpoint(), draw))
         content = read_checkpoint(str(path)).content
     expected = _small_backbone().state_dict()
     if content["state_dict"].keys() != expected.keys() or content["meta"]["iter"] != 3:
