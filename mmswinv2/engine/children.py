@@ -47,6 +47,7 @@ def _bind() -> None:
 
 def _kill_children() -> None:
     """At the end multiprocessing sends its daemons SIGTERM and waits for them: for ever, if they do not listen."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler takes the end of a worker for an error
     for child in multiprocessing.active_children():
         if child.daemon:
             child.kill()

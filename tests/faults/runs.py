@@ -48,6 +48,7 @@ def recipe(name: str, keep: int) -> dict[str, Any]:
         "custom_hooks": [dict(type="EMAHook", momentum=0.1)],
         "param_scheduler": [dict(type="CosineAnnealingLR", T_max=5000, by_epoch=False)],
         "randomness": dict(seed=5),
+        "log_processor": dict(by_epoch=False),
         "log_level": "INFO",
     }
 
@@ -153,9 +154,6 @@ class TinyRun:
     def done_in_log(self) -> int:
         """The last iteration of this start that the log tells of; 0 if none."""
         text = self.log.read_text(errors="replace")
-        by_epoch = re.findall(r"Epoch\(train\) +\[(\d+)\]\[ *(\d+)/", text)
-        if by_epoch:
-            return max((int(epoch) - 1) * PER_EPOCH[self.name] + int(number) for epoch, number in by_epoch)
         return max((int(number) for number in re.findall(r"Iter\(train\) \[ *(\d+)/", text)), default=0)
 
     def newest(self) -> int:

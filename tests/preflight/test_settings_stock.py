@@ -40,7 +40,7 @@ def test_recipes_pass(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [*shipped(mmdet, 25), *shipped(mmseg, 25)], ids=lambda path: f"{path.parent.name}/{path.stem}"
+    "path", [*shipped(mmdet, 100), *shipped(mmseg, 100)], ids=lambda path: f"{path.parent.name}/{path.stem}"
 )
 def test_shipped_configs_pass(path: Path) -> None:
     """Unless they are parts of a config, or need packages that are not there."""
