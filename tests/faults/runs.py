@@ -1,5 +1,6 @@
 """The runs that faults are put into: a detector, a segmentor, SimMIM and a classifier, all tiny."""
 
+import atexit
 import re
 import signal
 import subprocess
@@ -113,7 +114,7 @@ class TinyRun:
         limit = f"max_epochs={-(-end // per_epoch)}" if per_epoch else f"max_iters={end}"
         arguments = command("train.py", self.config, "--work-dir", work_dir or self.work_dir, "--resume", *options)
         with self.log.open("w") as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [*arguments, "--cfg-options", f"train_cfg.{limit}"],
                 cwd=self.folder,
                 env=environment(self.data),
@@ -121,6 +122,8 @@ class TinyRun:
                 stderr=log,
                 start_new_session=True,
             )
+        atexit.register(process.kill)  # a suite that fails leaves none behind
+        return process
 
     @property
     def log(self) -> Path:
