@@ -56,16 +56,17 @@ class EndAt:
     Args:
         name: Part of a path.
         signal_name: Of the signal, such as ``SIGKILL``; empty: it sleeps.
+        seconds: How long it sleeps.
     """
 
-    def __init__(self, name: str, signal_name: str = "") -> None:
-        self.name, self.signal_name = name, signal_name
+    def __init__(self, name: str, signal_name: str = "", seconds: float = 3600) -> None:
+        self.name, self.signal_name, self.seconds = name, signal_name, seconds
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
         if self.name in results["img_path"]:
             if self.signal_name:
                 os.kill(os.getpid(), getattr(signal, self.signal_name))
-            time.sleep(3600)
+            time.sleep(self.seconds)
         return results
 
 
