@@ -87,6 +87,7 @@ def test_a_full_disk_is_found_before_the_run(small_disk: Path) -> None:
         check_work_dir(str(small_disk))
 
 
+@pytest.mark.full
 def test_a_quota_on_files_ends_the_run_with_a_sentence(tmp_path: Path) -> None:
     """The limit is the process's own, and is named. Its first checkpoint is larger."""
     config = write_config(tmp_path / "config.py")

@@ -144,6 +144,7 @@ def test_torchrun_ends_the_others(tmp_path: Path) -> None:
         assert processes[0].returncode != 0
 
 
+@pytest.mark.full
 def test_all_stop_at_the_bad_batch_of_one(tmp_path: Path) -> None:
     """They agree by their gradients: each says the same, and the report is of the process that had the batch."""
     with started(tmp_path, write_config(tmp_path, spoilt=(5,), max_iters=20)) as processes:
