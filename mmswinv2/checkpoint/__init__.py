@@ -6,7 +6,7 @@ from .backbone import BackboneCheckpoint, NativeWeights, describe_arch, model_we
 from .convert import TARGETS, check_target, convert, save_converted
 from .forms import FORMS
 from .load import LoadReport, describe, load_pretrained, match_state
-from .run_folder import last_written, newest_whole, remove_partial, set_aside
+from .run_folder import last_written, newest_whole, numbered_checkpoints, remove_partial, set_aside
 from .sources import HUB_PREFIX, read_checkpoint
 from .windows import Windows
 
@@ -29,6 +29,7 @@ __all__ = [
     "match_state",
     "model_weights",
     "newest_whole",
+    "numbered_checkpoints",
     "open_checkpoint",
     "read_checkpoint",
     "remove_partial",

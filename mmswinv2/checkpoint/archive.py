@@ -48,6 +48,11 @@ class Seal:
     sha256: str
 
 
+def _comment(seal: Seal) -> bytes:
+    """What stands in the archive's comment."""
+    return json.dumps({"mmswinv2": asdict(seal)}).encode()
+
+
 def _digest(archive: Any, iteration: int, resumable: bool) -> str:
     """The checksum in a seal, from the running one of the archive."""
     archive.update(f"{iteration} {resumable}".encode())
@@ -114,7 +119,7 @@ def save_sealed(content: Any, path: Path, iteration: int, resumable: bool) -> No
         hashed = _Hashed(file)
         torch.save(content, hashed)  # type: ignore[arg-type] # it needs no more of a file
         seal = Seal(iteration, resumable, _digest(hashed.sum, iteration, resumable))
-        comment = json.dumps({"mmswinv2": asdict(seal)}).encode()
+        comment = _comment(seal)
         file.seek(-2, os.SEEK_CUR)
         file.write(struct.pack("<H", len(comment)) + comment)
 
@@ -207,7 +212,7 @@ def _records(archive: zipfile.ZipFile, size: int, source: str) -> dict[str, zipf
 
 def _check_seal(file: BinaryIO, seal: Seal, source: str) -> None:
     """Compares the checksum of all bytes but the seal's with the seal."""
-    left = file.seek(0, os.SEEK_END) - len(json.dumps({"mmswinv2": asdict(seal)})) - 2
+    left = file.seek(0, os.SEEK_END) - len(_comment(seal)) - 2
     file.seek(0)
     found = hashlib.sha256()
     while left > 0:

@@ -7,7 +7,7 @@ be lost or empty, nor times of files, which follow clocks, decide what is newest
 import itertools
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,6 +71,12 @@ def resumable(folders: Iterable[Path]) -> dict[Path, float]:
     return found
 
 
+def numbered_checkpoints(folder: str) -> list[Path]:
+    """The checkpoints of a run in its work dir, oldest first by the number in their names, not by any clock."""
+    found = ((NUMBERED.fullmatch(path.name), path) for path in Path(folder).glob("*.pth"))
+    return [path for _, path in sorted((int(match[2]), path) for match, path in found if match)]
+
+
 def set_aside(folder: Path) -> dict[Path, Path]:
     """Moves what an earlier run has saved into a folder of its own, ``earlier_1``, ``earlier_2`` and so on.
 
@@ -102,12 +108,7 @@ def last_written(folder: Path) -> str | None:
 
 def remove_partial(folders: Iterable[Path]) -> list[Path]:
     """Removes what saves that were killed have left, and returns it."""
-    left = list(_partial(folders))
+    left = [path for folder in folders for path in folder.glob(f"*.pth{PARTIAL}")]
     for path in left:
         path.unlink(missing_ok=True)
     return left
-
-
-def _partial(folders: Iterable[Path]) -> Iterator[Path]:
-    for folder in folders:
-        yield from folder.glob(f"*.pth{PARTIAL}")

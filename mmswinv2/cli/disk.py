@@ -18,9 +18,8 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 from torch import nn
 
-from ..checkpoint import newest_whole
+from ..checkpoint import newest_whole, numbered_checkpoints
 from ..errors import EnvironmentProblem, UserError
-from ..preflight import numbered_checkpoints
 
 FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO)
 

@@ -79,8 +79,8 @@ def settle_history(cfg: Config) -> None:
     """
     if cfg.get("resume"):
         check_resumed_config(cfg, cfg.load_from)
-        if os.path.dirname(os.path.abspath(cfg.load_from)) == os.path.abspath(cfg.work_dir):
-            return
+        if Path(cfg.load_from).resolve().parent in [folder.resolve() for folder in run_folders(cfg)]:
+            return  # it is the run of this work dir
     check_new_run(cfg)
     moved = set_aside(Path(cfg.work_dir))
     if not moved:

@@ -15,7 +15,7 @@ from .config import (
 )
 from .files import DECODED_SUFFIXES, decode_fault, end_fault
 from .hooks import DataCheckHook, WeightsCheckHook, check_weights
-from .resume import check_new_run, check_resumed_config, numbered_checkpoints
+from .resume import check_new_run, check_resumed_config
 from .settings import check_settings
 from .types import explain_unknown_type
 
@@ -36,7 +36,6 @@ __all__ = [
     "explain_failed_build",
     "explain_unknown_type",
     "leaf_datasets",
-    "numbered_checkpoints",
 ]
 
 

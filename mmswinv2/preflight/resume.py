@@ -9,11 +9,9 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ..checkpoint import read_checkpoint
+from ..checkpoint import numbered_checkpoints, read_checkpoint
 from ..errors import CheckpointError, ConfigError, list_some, name_some
 from .config_text import leaves, parse_config
-
-NUMBERED = re.compile(r"(?:iter|epoch)_(\d+)\.pth")
 
 # What a training depends on. All else may change: logs, hooks, validation, the environment.
 ROOTS = (
@@ -38,12 +36,6 @@ FATAL = re.compile(
 )
 RESTORED = re.compile(r"(optim_wrapper\.optimizer|param_scheduler|auto_scale_lr|randomness\.seed)\b.*")
 Difference = tuple[str, Any, Any]
-
-
-def numbered_checkpoints(folder: str) -> list[Path]:
-    """The checkpoints of a run in its work dir, oldest first by the number in their names, not by any clock."""
-    found = ((NUMBERED.fullmatch(path.name), path) for path in Path(folder).glob("*.pth"))
-    return [path for _, path in sorted((int(match[1]), path) for match, path in found if match)]
 
 
 def check_new_run(cfg: Config) -> None:

@@ -9,8 +9,9 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from mmswinv2.checkpoint import numbered_checkpoints
 from mmswinv2.errors import CheckpointError, ConfigError
-from mmswinv2.preflight import check_new_run, check_resumed_config, numbered_checkpoints
+from mmswinv2.preflight import check_new_run, check_resumed_config
 
 from ..engine.tiny_training import CLASSIFIER, EPOCHS, ITERATIONS, SIMMIM, training
 from ..support import ROOT
