@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 
 from mmswinv2.checkpoint.archive import PARTIAL, save_sealed
-from mmswinv2.cli.train import check_whole, enable_resume
+from mmswinv2.cli.train import check_whole, enable_resume, settle_history
 from mmswinv2.errors import CheckpointError, ConfigError
 
 from ..engine.tiny_training import ITERATIONS, SIMMIM, training
@@ -80,6 +80,13 @@ def test_out_dir_of_the_hook_is_searched(cfg: Config, tmp_path: Path) -> None:
     save_sealed({"meta": {"iter": 8}}, tmp_path / "out/run/iter_8.pth", 8, True)
     enable_resume(cfg, "auto")
     assert cfg.load_from == str(tmp_path / "out/run/iter_8.pth")
+
+
+def test_a_run_that_goes_on_from_its_out_dir_is_no_new_run(cfg: Config, tmp_path: Path) -> None:
+    """What else it has saved in its work dir stays there."""
+    test_out_dir_of_the_hook_is_searched(cfg, tmp_path)
+    settle_history(cfg)
+    assert (tmp_path / "run/iter_6.pth").is_file() and not (tmp_path / "run/earlier_1").exists()
 
 
 def test_a_checkpoint_in_remote_storage_is_taken_as_it_is(tmp_path: Path) -> None:

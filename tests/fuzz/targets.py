@@ -22,7 +22,7 @@ from ..checkpoint.mutations import SIDES, damage, write_mutant
 from ..checkpoint.payloads import payloads
 from ..checkpoint.states import STATES
 from ..preflight.mistakes import BASES, base
-from ..preflight.test_settings_total import places
+from ..preflight.test_settings_total import holder, places
 
 ARCH = {"embed_dims": 8, "depths": [1, 2], "num_heads": [1, 2]}
 
@@ -166,10 +166,8 @@ def check_settings_of_mutant(seed: int) -> None:
     draw = random.Random(seed)
     config = deepcopy(base(draw.choice(list(BASES))).to_dict())
     for _ in range(draw.randint(1, 3)):
-        *path, last = draw.choice(places(config))
-        node = config
-        for part in path:
-            node = node[part]
+        place = draw.choice(places(config))
+        node, last = holder(config, place), place[-1]
         change = draw.choice(["replace", "replace", "remove", "rename", "list", "text", "add"])
         if change == "replace":
             node[last] = deepcopy(draw.choice((*NONSENSE, *MEANINGFUL)))

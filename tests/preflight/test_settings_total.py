@@ -41,15 +41,20 @@ def places(node: Any, place: tuple = ()) -> list[tuple]:
     return [inner for name, value in items for inner in [(*place, name), *places(value, (*place, name))]]
 
 
+def holder(config: dict, place: tuple) -> Any:
+    """The dict or list that holds the value at a place."""
+    for part in place[:-1]:
+        config = config[part]
+    return config
+
+
 @st.composite
 def mutated_configs(draw: st.DrawFn) -> dict:
     """A real config with one to three values replaced, taken out, renamed or wrapped."""
     config = deepcopy(base(draw(st.sampled_from(list(BASES)))).to_dict())
     for _ in range(draw(st.integers(1, 3))):
-        *path, last = draw(st.sampled_from(places(config)))
-        node = config
-        for part in path:
-            node = node[part]
+        place = draw(st.sampled_from(places(config)))
+        node, last = holder(config, place), place[-1]
         change = draw(st.sampled_from(["replace", "replace", "remove", "rename", "list", "text", "add"]))
         if change == "replace":
             node[last] = draw(NESTED)
