@@ -123,7 +123,7 @@ def test_without_locks_the_process_is_looked_up(tmp_path: Path) -> None:
     leave_facts(tmp_path, pid=os.getppid(), process=identity(os.getppid()))
     with pytest.raises(EnvironmentProblem, match=f"process {os.getppid()} on .* no locks.*delete {tmp_path}/{LOCK}"):
         only_run_in(str(tmp_path)).__enter__()
-    leave_facts(tmp_path, pid=os.getppid(), process=identity(os.getpid()))  # another that had this number
+    leave_facts(tmp_path, pid=os.getppid(), process=identity(os.getppid()) + "0")  # another that had this number
     with only_run_in(str(tmp_path)):
         pass
     leave_facts(tmp_path, pid=2**22 + 1, process="ended")
