@@ -161,6 +161,14 @@ def check_rate(name: str, rate: object) -> None:
         raise ConfigError(f"{name} must lie in [0, 1), got {rate!r}")
 
 
+def check_choice(name: str, value: object, choices: Collection[str]) -> None:
+    """Raises :class:`ConfigError` unless ``value``, whose config key is ``name``, is one of the strings ``choices``."""
+    if value not in choices:
+        near = get_close_matches(str(value), choices, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}{hint}")
+
+
 def _named(name: str) -> Arch:
     if name in ARCHS:
         return ARCHS[name]

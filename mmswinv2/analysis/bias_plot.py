@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from ..checkpoint.backbone import BackboneCheckpoint
+from ..checkpoint.position_biases import find_position_bias
 from ..checkpoint.windows import coords_table
 from ..errors import CheckpointError
 from ..layers.position_bias import LogCPB
@@ -26,8 +27,11 @@ def plot_position_bias(checkpoint: BackboneCheckpoint) -> Figure:
         checkpoint: A whole checkpoint, which passes :func:`match_state`.
 
     Raises:
-        CheckpointError: Nothing tells the pretrained windows, and the bias is measured by them.
+        CheckpointError: The position bias is another one, or nothing tells the pretrained windows, by which it is
+            measured.
     """
+    if find_position_bias(checkpoint.weights.state) != "log_cpb":
+        raise CheckpointError(f"{checkpoint.source}: its position bias is not log-CPB, whose picture this is")
     if checkpoint.windows is None:
         raise CheckpointError(
             f"{checkpoint.source}: nothing tells the window that it was trained with, without which its position bias "

@@ -16,6 +16,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..layers import POSITION_BIASES
+
 LINEAR = {"aten.mm", "aten.addmm"}  # a product with weights; attention multiplies activations with each other
 
 # By module name -> by torch operation -> multiply-adds; the name of the model itself is empty.
@@ -116,7 +118,7 @@ def _pieces(backbone: nn.Module, counts: Counts, prefix: str) -> Iterator[tuple[
 
 _PARTS = {
     "patch_embed": "patch embedding",
-    "cpb_mlp": "position bias network",
+    **dict.fromkeys(POSITION_BIASES.values(), "position bias network"),
     "mlp": "MLP",
     "downsample": "patch merging",
 }
@@ -124,10 +126,10 @@ _PARTS = {
 
 def _attention_pieces(module: Any, counts: Counts, name: str) -> Iterator[tuple[str, int, int]]:
     """The same of a :class:`mmswinv2.layers.WindowAttention`, without its bias network."""
-    bias_network = total(counts, f"{name}.cpb_mlp")
+    bias_network = total(counts, f"{name}.{module.bias_name}")
     linear = sum(flops for operation, flops in counts.get(name, {}).items() if operation in LINEAR)
     scales = module.logit_scale.numel()
-    yield "q, k, v and projection", linear - bias_network, _size(module) - _size(module.cpb_mlp) - scales
+    yield "q, k, v and projection", linear - bias_network, _size(module) - _size(module.position_bias) - scales
     yield "attention", total(counts, name) - linear, scales
 
 

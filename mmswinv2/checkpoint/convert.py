@@ -14,6 +14,7 @@ from torch import Tensor
 from ..errors import CheckpointError
 from .backbone import BackboneCheckpoint
 from .forms import FORMS, NUMBER, PRETRAINED_WINDOWS, StateDict, num_stages
+from .position_biases import find_position_bias
 from .windows import Windows, coords_table
 
 TARGETS = {form.name: form for form in FORMS if form.name in ("native", "official", "timm", "hf")}
@@ -46,8 +47,8 @@ def convert(checkpoint: BackboneCheckpoint, form: str) -> Converted:
         form: ``native``, ``official``, ``timm`` or ``hf``.
 
     Raises:
-        CheckpointError: An unknown form, or one without the extra norms that the backbone has; nothing
-            tells the pretrained windows.
+        CheckpointError: An unknown form, or one without the extra norms or the position bias that the backbone has;
+            nothing tells the pretrained windows.
     """
     if form not in TARGETS:
         raise CheckpointError(f"unknown form {form!r}: choose one of {', '.join(TARGETS)}")
@@ -55,6 +56,11 @@ def convert(checkpoint: BackboneCheckpoint, form: str) -> Converted:
         raise CheckpointError(
             f"{checkpoint.source}: nothing tells the window that it was trained with, which a converted file must "
             "say: give the file back its release's name, such as swinv2_tiny_window8_256.safetensors"
+        )
+    if form != "native" and find_position_bias(checkpoint.weights.state) not in (None, "log_cpb"):
+        raise CheckpointError(
+            f"{checkpoint.source}: its position bias is not log-CPB, and the form {form} knows no other: write it as "
+            "native"
         )
     if form in WITHOUT_EXTRA_NORMS and checkpoint.arch.extra_norm_period:
         raise CheckpointError(

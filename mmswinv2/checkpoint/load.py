@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ..errors import CheckpointError, list_faults, name_some
 from .backbone import WEIGHT_TYPES, BackboneCheckpoint, describe_arch, infer_arch, open_checkpoint
 from .forms import PRETRAINED_WINDOWS, StateDict, num_stages
+from .position_biases import check_position_bias, find_position_bias, fit_tables
 from .windows import Windows
 
 # Only this project's files have a norm for every level; those of levels that a model does not return are not its own.
@@ -28,7 +29,7 @@ class Match:
     """What of a checkpoint goes into a model.
 
     Attributes:
-        state: Tensors to load, all of them the model's.
+        state: Tensors to load, all of them the model's; tables of position biases have the model's size.
         expected_missing: Output norms that the checkpoint does not have; they keep their initial values.
         missing: Other tensors of the model that it does not have.
         unused: Output norms of levels that the model does not return.
@@ -54,6 +55,7 @@ def match_state(
     Raises:
         CheckpointError: Tensors are missing, mis-shaped, of another type, not finite, or belong to no such model.
     """
+    state = fit_tables(state, model)
     ours = {name for name in model if name != PRETRAINED_WINDOWS}
     given = {name for name in state if name != PRETRAINED_WINDOWS}
     absent, extra = sorted(ours - given), sorted(given - ours)
@@ -142,6 +144,7 @@ def describe(checkpoint: BackboneCheckpoint) -> dict[str, str]:
     return {
         "form": weights.form + (f", under {place}" if place else ""),
         "arch": describe_arch(checkpoint.arch),
+        "position bias": find_position_bias(weights.state) or NOT_TOLD,
         "window": format_windows(windows.trained) if windows and windows.trained else NOT_TOLD,
         "pretrained window": f"{format_windows(windows.pretrained)}, told by {windows.source}" if windows else NOT_TOLD,
         "left out": _summary(weights.dropped) or "nothing",
@@ -193,6 +196,7 @@ def load_pretrained(
 
 def _load(backbone: nn.Module, checkpoint: BackboneCheckpoint, allow_partial: bool) -> LoadReport:
     weights = checkpoint.weights
+    check_position_bias(weights.state, str(backbone.position_bias))
     match = match_state(weights.state, backbone.state_dict(), allow_partial, weights.single_norm)
     if checkpoint.windows is not None:
         windows = {PRETRAINED_WINDOWS: torch.tensor(checkpoint.windows.pretrained)}

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from ..analysis.bias_plot import plot_position_bias
 from ..checkpoint import BackboneCheckpoint, Windows, describe, describe_arch, match_state, open_checkpoint
+from ..checkpoint.position_biases import find_position_bias
 from ..errors import CheckpointError
 from ..models import SwinTransformerV2
 
@@ -101,8 +102,11 @@ def check_whole(checkpoint: BackboneCheckpoint) -> None:
 
 
 def model_settings(checkpoint: BackboneCheckpoint) -> dict[str, Any]:
-    """Returns the settings beside arch and windows: the outputs and, if the patch embedding is there, the input."""
-    settings: dict[str, Any] = {"out_indices": tuple(range(len(checkpoint.arch.depths)))}
+    """Returns the settings beside arch and windows: position bias, outputs and, with a patch embedding, the input."""
+    settings: dict[str, Any] = {
+        "out_indices": tuple(range(len(checkpoint.arch.depths))),
+        "position_bias": find_position_bias(checkpoint.weights.state) or DEFAULTS["position_bias"],
+    }
     patches = checkpoint.weights.state.get("patch_embed.proj.weight")
     if patches is not None and patches.dim() == 4:
         settings |= {"in_channels": patches.size(1), "patch_size": patches.size(2)}

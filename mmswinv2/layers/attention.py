@@ -6,11 +6,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .bias_cache import PositionBias
+from .compared_biases import POSITION_BIASES, make_position_bias
 from .linear import Linear, linear
 from .padding import attend_padded
-from .position_bias import LogCPB, without_autocast
+from .position_bias import without_autocast
 from .recompute import attend, directions, full_precision
-from .windows import GridPart, WindowGrid, is_exporting, reorder
+from .windows import GridPart, Pair, WindowGrid, is_exporting, reorder
 
 MAX_LOGIT_SCALE = math.log(100.0)  # 1 / tau: the paper keeps the temperature tau above 0.01
 
@@ -69,11 +71,21 @@ class WindowAttention(nn.Module):
     Args:
         embed_dims: Channels C.
         num_heads: Attention heads; their number divides ``embed_dims``.
+        window_size: Largest window (h, w) in tokens.
+        position_bias: ``log_cpb``; ``linear_cpb`` and ``table`` are for comparison, see :mod:`.compared_biases`.
         attn_drop_rate: Dropout on the attention weights.
         drop_rate: Dropout on the output.
     """
 
-    def __init__(self, embed_dims: int, num_heads: int, attn_drop_rate: float = 0.0, drop_rate: float = 0.0) -> None:
+    def __init__(
+        self,
+        embed_dims: int,
+        num_heads: int,
+        window_size: Pair,
+        position_bias: str = "log_cpb",
+        attn_drop_rate: float = 0.0,
+        drop_rate: float = 0.0,
+    ) -> None:
         super().__init__()
         self.num_heads, self.head_dims = num_heads, embed_dims // num_heads
         self.attn_drop_rate = attn_drop_rate
@@ -81,9 +93,15 @@ class WindowAttention(nn.Module):
         self.q_bias = nn.Parameter(torch.zeros(embed_dims))  # k has no bias, as in the official release
         self.v_bias = nn.Parameter(torch.zeros(embed_dims))
         self.logit_scale = nn.Parameter(torch.full((num_heads, 1, 1), math.log(10.0)))
-        self.cpb_mlp = LogCPB(num_heads)
+        self.bias_name = POSITION_BIASES[position_bias]  # cpb_mlp, as in the official release
+        self.add_module(self.bias_name, make_position_bias(position_bias, num_heads, window_size))
         self.proj = Linear(embed_dims, embed_dims)
         self.proj_drop = nn.Dropout(drop_rate)
+
+    @property
+    def position_bias(self) -> PositionBias:
+        """The module that gives the bias of a window."""
+        return getattr(self, self.bias_name)
 
     def forward(
         self, x: Tensor, grid: WindowGrid | GridPart, pretrained_window: Tensor, bias_version: object | None = None
@@ -94,7 +112,7 @@ class WindowAttention(nn.Module):
             x: Tokens (T, C) in the order of ``grid``.
             grid: How the maps are cut into windows. In evaluation also a part of them.
             pretrained_window: Window (h, w) that the position bias was trained with, integer tensor (2,).
-            bias_version: As in :class:`LogCPB`.
+            bias_version: As in :class:`PositionBias`.
 
         Returns:
             Tokens (T, C) in the same order.
@@ -102,6 +120,6 @@ class WindowAttention(nn.Module):
         qkv_bias = torch.cat([self.q_bias, torch.zeros_like(self.v_bias), self.v_bias])
         qkv = linear(x, self.qkv.weight, qkv_bias)
         qkv = qkv.view(x.size(0), 3, self.num_heads, self.head_dims)  # (T, 3, heads, d)
-        bias = self.cpb_mlp(grid.fitted_window, pretrained_window, bias_version)  # (heads, N, N)
+        bias = self.position_bias(grid.fitted_window, pretrained_window, bias_version)  # (heads, N, N)
         dropout = self.attn_drop_rate if self.training else 0.0
         return self.proj_drop(self.proj(cosine_attention(qkv, self.logit_scale, bias, grid, dropout)))

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from .attention import WindowAttention
 from .linear import Linear
-from .windows import GridPart, WindowGrid, samples
+from .windows import GridPart, Pair, WindowGrid, samples
 
 
 class DropPath(nn.Module):
@@ -66,6 +66,8 @@ class SwinV2Block(nn.Module):
     Args:
         embed_dims: Channels C.
         num_heads: Attention heads.
+        window_size: Largest window (h, w) in tokens.
+        position_bias: As in :class:`WindowAttention`.
         drop_rate: Dropout on the outputs of attention and MLP.
         attn_drop_rate: Dropout on attention weights.
         drop_path_rate: Stochastic depth of this block.
@@ -76,13 +78,15 @@ class SwinV2Block(nn.Module):
         self,
         embed_dims: int,
         num_heads: int,
+        window_size: Pair,
+        position_bias: str = "log_cpb",
         drop_rate: float = 0.0,
         attn_drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
         extra_norm: bool = False,
     ) -> None:
         super().__init__()
-        self.attn = WindowAttention(embed_dims, num_heads, attn_drop_rate, drop_rate)
+        self.attn = WindowAttention(embed_dims, num_heads, window_size, position_bias, attn_drop_rate, drop_rate)
         self.norm1 = nn.LayerNorm(embed_dims)
         self.mlp = Mlp(embed_dims, drop_rate)
         self.norm2 = nn.LayerNorm(embed_dims)

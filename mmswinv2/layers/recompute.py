@@ -11,7 +11,7 @@ from torch import Tensor, library
 from torch.nn import functional as F
 from torch.utils.flop_counter import register_flop_formula
 
-from .position_bias import cell_bias
+from .bias_cache import cell_bias
 from .windows import Cells, GridPart, Pair, WindowGrid, runs_at_once
 
 MAX_SDPA_BATCH = 65535  # CUDA kernels put the batch on a grid axis, which has this many places

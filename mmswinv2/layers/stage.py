@@ -23,6 +23,7 @@ class SwinV2Stage(nn.Module):
         window_size: Height and width of a window in tokens.
         drop_path_rates: Stochastic depth of each block.
         extra_norm_period: n, where every n-th block ends with an extra norm; None: no block does.
+        position_bias: As in :class:`WindowAttention`.
         drop_rate: Dropout on the outputs of attention and MLP.
         attn_drop_rate: Dropout on attention weights.
         downsample: Whether a :class:`PatchMerging` to the next stage belongs to this one.
@@ -37,6 +38,7 @@ class SwinV2Stage(nn.Module):
         window_size: Pair,
         drop_path_rates: Sequence[float],
         extra_norm_period: int | None = None,
+        position_bias: str = "log_cpb",
         drop_rate: float = 0.0,
         attn_drop_rate: float = 0.0,
         downsample: bool = True,
@@ -49,6 +51,8 @@ class SwinV2Stage(nn.Module):
             SwinV2Block(
                 embed_dims,
                 num_heads,
+                window_size,
+                position_bias,
                 drop_rate=drop_rate,
                 attn_drop_rate=attn_drop_rate,
                 drop_path_rate=drop_path_rates[index],
@@ -67,7 +71,7 @@ class SwinV2Stage(nn.Module):
             x: Tokens (B * H * W, C) in raster order.
             batch, size: B and (H, W).
             pretrained_window: As in :class:`WindowAttention`.
-            bias_version: As in :class:`LogCPB`.
+            bias_version: As in :class:`PositionBias`.
 
         Returns:
             Tokens (B * H * W, C) in raster order.

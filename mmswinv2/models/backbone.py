@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..arch import (
     WindowSize,
+    check_choice,
     check_frozen_stages,
     check_out_indices,
     check_patch,
@@ -19,11 +20,13 @@ from ..arch import (
     recomputed_blocks,
     reject_keywords,
 )
+from ..checkpoint.position_biases import check_position_bias, fit_tables
 from ..checkpoint.windows import windows_in_buffer
 from ..errors import ConfigError
+from ..layers.bias_cache import BiasVersions, PositionBias
 from ..layers.block import SwinV2Block
+from ..layers.compared_biases import POSITION_BIASES
 from ..layers.patches import PatchEmbed
-from ..layers.position_bias import BiasVersions, LogCPB
 from ..layers.stage import SwinV2Stage
 from ..layers.windows import map_size
 from ..registry import MODELS
@@ -55,6 +58,8 @@ class SwinTransformerV2(BaseModule):
         frozen_stages: What is not trained. -1: nothing; 0: the patch embedding; n: the first n stages as well.
         with_cp: Activation checkpointing, less memory for more time. True: of every block. A count: of the first so
             many blocks of each stage. A count per stage: the same for each.
+        position_bias: ``log_cpb``, the paper's and that of all published weights. ``linear_cpb`` and ``table``, with
+            which the paper compares it, are for those who compare too. The names in a checkpoint tell which it has.
         init_cfg: MMEngine's. ``dict(type='Pretrained', checkpoint=...)`` takes every public form of SwinV2
             weights, as path, URL or ``hf-hub:OWNER/NAME``; see :func:`mmswinv2.checkpoint.load_pretrained`.
 
@@ -78,6 +83,7 @@ class SwinTransformerV2(BaseModule):
         drop_path_rate: float = 0.2,
         frozen_stages: int = -1,
         with_cp: bool | int | Sequence[int] = False,
+        position_bias: str = "log_cpb",
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
         **unknown: object,
     ) -> None:
@@ -89,6 +95,7 @@ class SwinTransformerV2(BaseModule):
         self.arch = parse_arch(arch)
         num_stages = len(self.arch.depths)
         check_patch(in_channels, patch_size)
+        check_choice("position_bias", position_bias, POSITION_BIASES)
         rates = {"drop_rate": drop_rate, "attn_drop_rate": attn_drop_rate, "drop_path_rate": drop_path_rate}
         for name, rate in rates.items():
             check_rate(name, rate)
@@ -97,6 +104,7 @@ class SwinTransformerV2(BaseModule):
         self.in_channels = in_channels
         self.patch_size = patch_size
         self.window_sizes = per_stage_windows("window_size", window_size, num_stages)
+        self.position_bias = position_bias
         self.out_indices = check_out_indices("out_indices", out_indices, num_stages)
         self.frozen_stages = frozen_stages
         self.recomputed_blocks = recomputed_blocks(with_cp, self.arch.depths)
@@ -117,6 +125,7 @@ class SwinTransformerV2(BaseModule):
                 self.window_sizes[stage],
                 drop_path_rates[stage],
                 self.arch.extra_norm_period,
+                position_bias,
                 drop_rate=drop_rate,
                 attn_drop_rate=attn_drop_rate,
                 downsample=stage < num_stages - 1,
@@ -129,7 +138,7 @@ class SwinTransformerV2(BaseModule):
         self._bias_versions = BiasVersions()
         self.reset_parameters()
         self._freeze()
-        self.register_load_state_dict_pre_hook(_settle_pretrained_windows)
+        self.register_load_state_dict_pre_hook(_settle_position_bias)
 
     def reset_parameters(self) -> None:
         """Initialises as the official release does: linear layers from N(0, 0.02^2), gains of post-norms at zero."""
@@ -173,7 +182,7 @@ class SwinTransformerV2(BaseModule):
         batch, size = x.size(0), map_size(x)
         x = self.pos_drop(x).flatten(0, 2)  # (B * H * W, C), in raster order between stages
         used = self.layers[: self.out_indices[-1] + 1]
-        networks = [module for stage in used for module in stage.modules() if isinstance(module, LogCPB)]
+        networks = [module for stage in used for module in stage.modules() if isinstance(module, PositionBias)]
         bias_version = self._bias_versions.version(networks, self.pretrained_window_sizes)
         outputs = []
         for index, stage in enumerate(used):
@@ -211,7 +220,7 @@ class SwinTransformerV2(BaseModule):
 
     def no_weight_decay_keywords(self) -> set[str]:
         """Returns parts of names. Parameters with such a part take no weight decay, like norms and biases."""
-        return {"logit_scale", "cpb_mlp"}
+        return {"logit_scale", *POSITION_BIASES.values()}
 
     def train(self, mode: bool = True) -> "SwinTransformerV2":
         """Sets the mode; frozen stages stay in evaluation mode."""
@@ -237,7 +246,6 @@ class SwinTransformerV2(BaseModule):
         return [self.patch_embed, self.pos_drop, *self.layers[: self.frozen_stages], *norms]
 
     def _check_stored_windows(self, stored: Tensor) -> None:
-        # Raised rather than reported: MMEngine only warns of what a non-strict load reports.
         current = self.pretrained_window_sizes
         windows_in_buffer(stored, len(current))
         if self.pretrained_windows_are_explicit and stored.tolist() != current.tolist():
@@ -247,10 +255,15 @@ class SwinTransformerV2(BaseModule):
             )
 
 
-def _settle_pretrained_windows(
+def _settle_position_bias(
     backbone: SwinTransformerV2, state_dict: dict[str, Any], prefix: str, *unused: object
 ) -> None:
-    """Decides before a load which pretrained windows hold, the constructor's or the file's."""
+    """Decides before a load which pretrained windows hold, the constructor's or the file's, and fits tables."""
+    # Raised rather than reported: MMEngine only warns of what a non-strict load reports.
+    check_position_bias((name.removeprefix(prefix) for name in state_dict), backbone.position_bias)
+    if backbone.position_bias == "table":
+        own = {f"{prefix}{name}": tensor for name, tensor in backbone.state_dict(keep_vars=True).items()}
+        state_dict.update(fit_tables(state_dict, own))
     key = f"{prefix}pretrained_window_sizes"
     if key in state_dict:
         backbone._check_stored_windows(state_dict[key])

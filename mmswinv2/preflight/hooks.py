@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..checkpoint.backbone import model_weights
 from ..checkpoint.forms import PRETRAINED_WINDOWS
 from ..checkpoint.load import match_state
+from ..checkpoint.position_biases import check_position_bias, fit_tables
 from ..datasets.image_dataset import ImageDataset
 from ..errors import CheckpointError, list_faults
 from ..models.backbone import SwinTransformerV2, backbones_in, unwrapped
@@ -147,7 +148,7 @@ def check_weights(model: nn.Module, checkpoint: Mapping[str, Any], whole_model: 
         CheckpointError: Names the tensors that are missing or mis-shaped.
     """
     model = unwrapped(model)
-    weights = model_weights(checkpoint)
+    weights = fit_tables(model_weights(checkpoint), model.state_dict())
     for name, backbone in backbones_in(model):
         prefix = f"{name}." if name else ""
         own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
@@ -163,6 +164,7 @@ def _check_backbone(backbone: SwinTransformerV2, weights: Mapping[str, Any], nam
             f"backbone alone belong in its init_cfg: model.{name}.init_cfg=dict(type='Pretrained', checkpoint=...)"
         )
     try:
+        check_position_bias(weights, backbone.position_bias)
         match_state(weights, backbone.state_dict())
     except CheckpointError as error:
         raise CheckpointError(f"the checkpoint's {name}: {error}") from error

@@ -148,7 +148,7 @@ def test_many_windows_are_split_for_the_kernel(inputs: SimpleNamespace, monkeypa
 def test_module_is_the_official_window_attention(size: tuple[int, int], shift: tuple[int, int]) -> None:
     """Non-square windows on maps of any size, against pad, roll and mask in float64."""
     window, pretrained = (4, 6), (8, 12)
-    module = reference.randomize_(WindowAttention(24, 3))
+    module = reference.randomize_(WindowAttention(24, 3, (8, 8)))
     x = torch.randn(2, *size, 24)
     params = {name: tensor.double() for name, tensor in module.state_dict().items()}
     expected = reference.attention(x.double(), params, window, shift, pretrained)
@@ -157,11 +157,11 @@ def test_module_is_the_official_window_attention(size: tuple[int, int], shift: t
 
 
 def test_dropout_is_on_in_training_only() -> None:
-    module = reference.randomize_(WindowAttention(24, 3, attn_drop_rate=0.5))
+    module = reference.randomize_(WindowAttention(24, 3, (8, 8), attn_drop_rate=0.5))
     arguments = torch.randn(1, 8, 8, 24), (4, 4), (0, 0), torch.tensor([4, 4])
     assert not torch.equal(on_map(module, *arguments), on_map(module, *arguments))
     module.eval()
-    without = reference.randomize_(WindowAttention(24, 3))
+    without = reference.randomize_(WindowAttention(24, 3, (8, 8)))
     without.load_state_dict(module.state_dict())
     assert torch.equal(on_map(module, *arguments), on_map(without, *arguments))
 
@@ -237,7 +237,7 @@ def test_a_second_derivative_is_refused() -> None:
 
 def test_initial_values_are_the_official_ones() -> None:
     """Scale 10 for every head; q and v have a bias, k has none (its parameter does not exist)."""
-    module = WindowAttention(24, 3)
+    module = WindowAttention(24, 3, (8, 8))
     torch.testing.assert_close(module.logit_scale.detach(), torch.full((3, 1, 1), 10.0).log())
     assert {name for name, _ in module.named_parameters()} == {
         "q_bias",

@@ -16,7 +16,7 @@ PRETRAINED = torch.tensor([8, 8])
 
 
 def make_block(**options: object) -> SwinV2Block:
-    return reference.randomize_(SwinV2Block(16, 2, **options))
+    return reference.randomize_(SwinV2Block(16, 2, (8, 8), **options))
 
 
 @pytest.mark.parametrize("extra_norm", [False, True])
@@ -42,7 +42,7 @@ def test_same_as_the_official_block_at_real_widths(dims: int, heads: int, window
     Scales up to 10, where training begins: at 30 the rounding of float32 itself comes to 1e-5 here.
     """
     shift = (window // 2, window // 2)
-    block = SwinV2Block(dims, heads).eval()
+    block = SwinV2Block(dims, heads, (8, 8)).eval()
     reference.randomize_(block, max_logit_scale=10.0)
     pretrained = (min(window, 12),) * 2
     x = torch.randn(1, 2 * window, 2 * window, dims)
@@ -54,12 +54,12 @@ def test_same_as_the_official_block_at_real_widths(dims: int, heads: int, window
 
 def test_a_new_block_is_the_identity() -> None:
     """The gains of the post-norms begin at zero, also in training and whatever the other weights."""
-    block = SwinV2Block(16, 2, drop_path_rate=0.5)
+    block = SwinV2Block(16, 2, (8, 8), drop_path_rate=0.5)
     reference.randomize_(block.attn)
     block.reset_post_norms()
     x = torch.randn(3, 7, 9, 16)
     assert torch.equal(on_map(block, x, WINDOW, SHIFT, PRETRAINED), x)
-    with_extra_norm = SwinV2Block(16, 2, extra_norm=True)
+    with_extra_norm = SwinV2Block(16, 2, (8, 8), extra_norm=True)
     with_extra_norm.reset_post_norms()
     assert torch.equal(on_map(with_extra_norm, x, WINDOW, SHIFT, PRETRAINED), with_extra_norm.enorm(x))
 
@@ -68,7 +68,7 @@ def sensitive(block: SwinV2Block) -> SwinV2Block:
     """Evens the attention out, so that a change of one token shows at every token that attends to it."""
     with torch.no_grad():
         block.attn.logit_scale.zero_()
-        block.attn.cpb_mlp[2].weight.mul_(0.1)
+        block.attn.position_bias[2].weight.mul_(0.1)
     return block.eval()
 
 

@@ -5,6 +5,7 @@ from functools import partial
 from inspect import Parameter, signature
 
 from ...arch import (
+    check_choice,
     check_frozen_stages,
     check_out_indices,
     check_patch,
@@ -15,6 +16,7 @@ from ...arch import (
     reject_keywords,
 )
 from ...errors import ConfigError
+from ...layers import POSITION_BIASES
 from ...models.backbone import SwinTransformerV2
 from .components import Component
 
@@ -30,6 +32,7 @@ def backbone_faults(component: Component) -> Iterator[str]:
     unknown = [str(name) for name in component.settings if name not in (*known, "type", "_scope_")]
     yield from _fault(partial(reject_keywords, unknown, known), f"{key}: ")
     yield from _fault(partial(check_patch, values["in_channels"], values["patch_size"], f"{key}."))
+    yield from _fault(partial(check_choice, f"{key}.position_bias", values["position_bias"], POSITION_BIASES))
     for name in ("drop_rate", "attn_drop_rate", "drop_path_rate"):
         yield from _fault(partial(check_rate, f"{key}.{name}", values[name]))
     bad_arch = list(_fault(partial(parse_arch, values["arch"]), f"{key}.arch: "))
