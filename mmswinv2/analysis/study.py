@@ -1,0 +1,292 @@
+"""A study: trainings and measurements of what they made, each done once, however often the study is interrupted.
+
+Trainings and tests are commands of this package, as a user gives them, each in a process of its own.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from ..errors import EnvironmentProblem, TrainingError
+
+ROOT = Path(__file__).resolve().parents[2]  # of the checkout
+CONFIGS = ROOT / "configs"
+Options = tuple[tuple[str, object], ...]  # of --cfg-options: (key, value)
+SHOWN_LINES = 20  # of the log of a command that failed
+
+
+@dataclass(frozen=True)
+class Training:
+    """A run of ``mmswinv2 train``.
+
+    Attributes:
+        name: Folder of its work dir, unique in the study.
+        config: Config file below ``configs/``.
+        options: Settings that override the config's.
+        start: A training whose last checkpoint the model starts from, whole; None: as the config says.
+        backbone_start: A training whose backbone the model's backbone starts from; None: as the config says.
+        cost: How long it takes beside others of the study, in any unit; for the time that is left.
+        may_diverge: Whether a loss that is not finite is a result of the study and no failure.
+    """
+
+    name: str
+    config: str
+    options: Options = ()
+    start: "Training | None" = None
+    backbone_start: "Training | None" = None
+    cost: float = 1.0
+    may_diverge: bool = False
+
+    @property
+    def needs(self) -> list["Training"]:
+        """The trainings that come before it."""
+        return [training for training in (self.start, self.backbone_start) if training is not None]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training that has ended.
+
+    Attributes:
+        config: Its config file.
+        folder: Its work dir.
+        checkpoint: Its last checkpoint; None: it diverged.
+    """
+
+    config: Path
+    folder: Path
+    checkpoint: Path | None
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Something that is measured of a training, once.
+
+    Attributes:
+        name: Unique in the study.
+        training: The training.
+        measure: Returns what ``results.json`` is to have of it, plain numbers, lists and dicts.
+        cost: As in :class:`Training`.
+    """
+
+    name: str
+    training: Training
+    measure: Callable[[Trained], Any]
+    cost: float = 1.0
+
+
+class Study:
+    """Runs measurements and the trainings that they need, and keeps what was measured in ``results.json``.
+
+    Args:
+        work_dir: Folder of all its files.
+        settings: What its numbers depend on, such as the number of seeds. Results under other settings are refused.
+
+    Raises:
+        EnvironmentProblem: The folder has results under other settings, or this is an installed package, which has no
+            configs and images beside it.
+    """
+
+    def __init__(self, work_dir: Path, settings: Mapping[str, Any]) -> None:
+        if not (CONFIGS / "analysis").is_dir():
+            raise EnvironmentProblem("The studies need a checkout of the repository, with its configs and images")
+        self.work_dir = work_dir.resolve()
+        self._file = self.work_dir / "results.json"
+        self._results: dict[str, Any] = {"settings": dict(settings), "measurements": {}}
+        self._console = Console()
+        if self._file.exists():
+            found = json.loads(self._file.read_text())
+            if found["settings"] != self._results["settings"]:
+                raise EnvironmentProblem(
+                    f"{self._file} has the results of a study with {found['settings']}, not {dict(settings)}: choose "
+                    "another --work-dir"
+                )
+            self._results = found
+
+    def run(self, measurements: Sequence[Measurement]) -> dict[str, Any]:
+        """Does what is not done yet.
+
+        Args:
+            measurements: All that the study consists of.
+
+        Returns:
+            What was measured, by name.
+
+        Raises:
+            TrainingError: A command failed; its log is named.
+        """
+        missing = [one for one in measurements if one.name not in self._results["measurements"]]
+        clock = Clock([*self._trainings(missing), *missing], self._console)
+        for one in missing:
+            trained = self._trained(one.training, clock)
+            start = time.monotonic()
+            with clock.step(one):
+                value = one.measure(trained)
+            self._results["measurements"][one.name] = {"value": value, "seconds": round(time.monotonic() - start, 1)}
+            self._write()
+        return {one.name: self._results["measurements"][one.name]["value"] for one in measurements}
+
+    def _trainings(self, measurements: Sequence[Measurement]) -> list[Training]:
+        """The trainings that are still to be run for these measurements."""
+        needed: dict[str, Training] = {}
+        for training in (training for one in measurements for training in with_ancestors(one.training)):
+            if not self._ended(training):
+                needed[training.name] = training
+        return list(needed.values())
+
+    def _ended(self, training: Training) -> Trained | None:
+        folder = self.work_dir / "runs" / training.name
+        ended = folder / "ended.json"
+        if not ended.exists():
+            return None
+        checkpoint = json.loads(ended.read_text())["checkpoint"]
+        if checkpoint is not None and not (folder / checkpoint).exists():
+            return None  # cleared away: it is needed again
+        return Trained(CONFIGS / training.config, folder, folder / checkpoint if checkpoint else None)
+
+    def _trained(self, training: Training, clock: "Clock") -> Trained:
+        """Runs a training, or goes on with it, if it has not ended."""
+        if ended := self._ended(training):
+            return ended
+        options = dict(training.options)
+        if training.start is not None:
+            options["load_from"] = self._trained(training.start, clock).checkpoint
+        if training.backbone_start is not None:
+            options["model.backbone.init_cfg.type"] = "Pretrained"
+            options["model.backbone.init_cfg.checkpoint"] = self._trained(training.backbone_start, clock).checkpoint
+        folder = self.work_dir / "runs" / training.name
+        with clock.step(training):
+            try:
+                run_command("train", CONFIGS / training.config, folder, options, "--resume")
+                checkpoint = Path((folder / "last_checkpoint").read_text().strip()).name
+            except TrainingError:
+                if not (training.may_diverge and diverged(folder)):
+                    raise
+                checkpoint = None
+        (folder / "ended.json").write_text(json.dumps({"checkpoint": checkpoint}))
+        return Trained(CONFIGS / training.config, folder, folder / checkpoint if checkpoint else None)
+
+    def _write(self) -> None:
+        self.work_dir.mkdir(parents=True, exist_ok=True)
+        unfinished = self._file.with_suffix(".part")
+        unfinished.write_text(json.dumps(self._results, indent=1))
+        os.replace(unfinished, self._file)
+
+
+def with_ancestors(training: Training) -> Iterator[Training]:
+    """Yields the trainings that come before one, and then itself."""
+    for needed in training.needs:
+        yield from with_ancestors(needed)
+    yield training
+
+
+def tested(options: Options = ()) -> Callable[[Trained], dict[str, float]]:
+    """Returns a measurement: the metrics of ``mmswinv2 test`` with these settings."""
+
+    def measure(trained: Trained) -> dict[str, float]:
+        assert trained.checkpoint is not None  # a training that may diverge is not tested
+        folder = trained.folder / "test"
+        shutil.rmtree(folder, ignore_errors=True)
+        run_command("test", trained.config, folder, dict(options), trained.checkpoint)
+        [metrics] = folder.glob("*/*.json")  # of the one test that this folder had
+        return json.loads(metrics.read_text())
+
+    return measure
+
+
+def logged(trained: Trained) -> list[dict[str, Any]]:
+    """Returns the scalars that a training logged, MMEngine's ``scalars.json``, over all its starts, without overlap."""
+    records: dict[int, dict[str, Any]] = {}
+    for file in sorted(trained.folder.glob("*/vis_data/scalars.json")):
+        for line in file.read_text().splitlines():
+            record = json.loads(line)
+            if "iter" in record:  # validation has only a step
+                records[record["iter"]] = record
+    return [records[iteration] for iteration in sorted(records)]
+
+
+def diverged(folder: Path) -> bool:
+    """Whether the training in ``folder`` stopped at a loss or gradients that are not finite."""
+    return any(folder.glob("bad_batch_iter_*.json"))
+
+
+def run_command(command: str, config: Path, folder: Path, options: Mapping[str, object], *arguments: object) -> None:
+    """Runs a command of this package; what it prints goes to ``command.log`` in ``folder``.
+
+    Raises:
+        TrainingError: It failed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    words = [command, str(config), *map(str, arguments), "--work-dir", str(folder)]
+    if options:
+        words += ["--cfg-options", *(f"{key}={value}".replace(" ", "") for key, value in options.items())]
+    log = folder / "command.log"
+    with open(log, "a") as file:
+        print("mmswinv2", *words, file=file, flush=True)
+        process = [sys.executable, "-m", "mmswinv2", *words]
+        status = subprocess.run(process, stdout=file, stderr=file, cwd=ROOT).returncode
+    if status:
+        last = "\n".join(log.read_text().splitlines()[-SHOWN_LINES:])
+        raise TrainingError(f"mmswinv2 {' '.join(words)}\nended with status {status}. The end of {log}:\n{last}")
+
+
+class Clock:
+    """Tells what is being done, and how long the rest will take at the pace so far.
+
+    Args:
+        steps: All that is to be done.
+        console: Where it is told.
+    """
+
+    def __init__(self, steps: Sequence[Training | Measurement], console: Console) -> None:
+        self._left = {(type(step), step.name): step.cost for step in steps}
+        self._count, self._done, self._spent = len(steps), 0.0, 0.0
+        self._console = console
+
+    def step(self, step: Training | Measurement) -> "_Step":
+        """Returns a context in which the step is done."""
+        return _Step(self, step)
+
+    def begin(self, step: Training | Measurement) -> None:
+        """Prints the step that comes next."""
+        number = self._count - len(self._left) + 1
+        kind = "train" if isinstance(step, Training) else "measure"
+        left = ""
+        if self._done:
+            left = f", about {format_time(self._spent / self._done * sum(self._left.values()))} left"
+        self._console.print(f"[{number}/{self._count}] {kind} {step.name}{left}", markup=False, highlight=False)
+
+    def end(self, step: Training | Measurement, seconds: float) -> None:
+        """Learns how long a step took."""
+        self._done += self._left.pop((type(step), step.name))
+        self._spent += seconds
+
+
+@dataclass
+class _Step:
+    clock: Clock
+    step: Training | Measurement
+    start: float = 0.0
+
+    def __enter__(self) -> None:
+        self.clock.begin(self.step)
+        self.start = time.monotonic()
+
+    def __exit__(self, kind: object, *unused: object) -> None:
+        if kind is None:
+            self.clock.end(self.step, time.monotonic() - self.start)
+
+
+def format_time(seconds: float) -> str:
+    """Returns a length of time as ``1:05 h`` or ``12 min``."""
+    minutes = round(seconds / 60)
+    return f"{minutes // 60}:{minutes % 60:02} h" if minutes >= 60 else f"{minutes} min"

