@@ -205,13 +205,25 @@ def tested(options: Options = ()) -> Callable[[Trained], dict[str, float]]:
 
 def logged(trained: Trained) -> list[dict[str, Any]]:
     """Returns the scalars that a training logged, MMEngine's ``scalars.json``, over all its starts, without overlap."""
+    return _records(trained, lambda record: "iter" in record)
+
+
+def validated(trained: Trained) -> list[dict[str, Any]]:
+    """Returns the metrics of a training's validations, each with its ``step``, over all its starts, without overlap.
+
+    The config has ``default_hooks=dict(logger=dict(log_metric_by_epoch=False))``, for the step to be the iteration.
+    """
+    return _records(trained, lambda record: "iter" not in record)
+
+
+def _records(trained: Trained, wanted: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+    """The lines of ``scalars.json``, by their step; of a step that was done again the last one."""
     records: dict[int, dict[str, Any]] = {}
     for file in sorted(trained.folder.glob("*/vis_data/scalars.json")):
-        for line in file.read_text().splitlines():
-            record = json.loads(line)
-            if "iter" in record:  # validation has only a step
-                records[record["iter"]] = record
-    return [records[iteration] for iteration in sorted(records)]
+        for record in map(json.loads, file.read_text().splitlines()):
+            if wanted(record):
+                records[record["step"]] = record
+    return [records[step] for step in sorted(records)]
 
 
 def diverged(folder: Path) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mmswinv2.analysis import study
-from mmswinv2.analysis.study import Measurement, Study, Trained, Training, format_time, logged
+from mmswinv2.analysis.study import Measurement, Study, Trained, Training, format_time, logged, validated
 from mmswinv2.errors import EnvironmentProblem, TrainingError
 
 SIMMIM = "demo/simmim_swinv2_photos.py"
@@ -97,17 +97,18 @@ def test_a_training_that_may_diverge_is_measured_without_a_checkpoint(commands: 
 
 
 def test_the_log_of_a_resumed_training_has_each_iteration_once(tmp_path: Path) -> None:
-    """A killed run logged iterations that the resumed one did again."""
+    """A killed run logged iterations that the resumed one did again. Validations are apart."""
     starts: list[list[dict[str, Any]]] = [
-        [{"iter": 1, "loss": 5}, {"iter": 2, "loss": 4}, {"iter": 3, "loss": 9}],
-        [{"iter": 3, "loss": 3}, {"accuracy/top1": 50, "step": 3}],
+        [{"iter": 1, "step": 1, "loss": 5}, {"iter": 2, "step": 2, "loss": 4}, {"accuracy/top1": 40, "step": 2}],
+        [{"iter": 2, "step": 2, "loss": 3}, {"accuracy/top1": 45, "step": 2}, {"accuracy/top1": 50, "step": 3}],
     ]
     for index, records in enumerate(starts):
         folder = tmp_path / f"2026010{index}_000000" / "vis_data"
         folder.mkdir(parents=True)
         (folder / "scalars.json").write_text("".join(f"{json.dumps(record)}\n" for record in records))
     trained = Trained(Path(SIMMIM), tmp_path, None)
-    assert [(record["iter"], record["loss"]) for record in logged(trained)] == [(1, 5), (2, 4), (3, 3)]
+    assert [(record["iter"], record["loss"]) for record in logged(trained)] == [(1, 5), (2, 3)]
+    assert [(record["step"], record["accuracy/top1"]) for record in validated(trained)] == [(2, 45), (3, 50)]
 
 
 def test_lengths_of_time() -> None:
