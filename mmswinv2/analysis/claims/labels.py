@@ -1,0 +1,167 @@
+"""Claim: SimMIM saves labels. Fine-tuning from its weights beside training from scratch, with 5 to 100 % of the labels.
+
+Flowers (top-1), facades (mIoU of UPerNet) and nuclei (box AP50 of Mask R-CNN, mIoU of UPerNet) are learnt by small
+SwinV2s. From either start it takes as many iterations, on the same labels: those of a smaller share are among those of
+a larger one. Nuclei start from a SimMIM of nuclei alone, the others from one of all images. No validation image is
+among these. A linear probe of the flowers trains the last layer alone.
+
+The learning rate is chosen for each task and start with the 10 % of the first seed, by the score on training images
+that these 10 % leave out. So validation images choose nothing. There is one SimMIM of each kind: what the spread over
+seeds tells is due to subsets and fine-tuning.
+
+Beside it the warning of the official model zoo in small: how the loss on held-out images develops with 10, 20 and
+100 % of the images, at two widths. Where it rises, the model has begun to learn its images by heart.
+
+The order is: 10 % of the labels in all tasks, the losses, the other shares. After each the report is written.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+from ..report import write_report
+from ..study import Measurement, Options, Study, Trained, Training, tested, validated
+from ..study_cli import Choices
+from ..subsets import subset
+from .label_losses import loss_curves
+from .label_tasks import FACADES, FLOWERS, NUCLEI_BOXES, NUCLEI_MAPS, PHOTO_PRETRAINING, PROBE, Task, list_photographs
+from .labels_report import STARTS, Losses, Rates, Scores, draw, tables
+
+FIRST = 10  # percent of the labels: the share that comes first, and for which learning rates are chosen
+# The gains have grown in the pretraining: ten times the learning rate, as for those that start at zero, would undo it.
+FROM_SIMMIM = tuple((f"optim_wrapper.paramwise_cfg.custom_keys.{norm}.lr_mult", 1) for norm in ("norm1", "norm2"))
+LEFT_OUT = 65  # training images on which they are chosen, as many as the nuclei have for validation
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is done.
+
+    Attributes:
+        tasks: The tasks.
+        shares: Percent of the labels besides the first.
+        percents, widths: Those of the loss curves.
+        training: Settings of all trainings besides their own.
+        test: The same of all tests.
+    """
+
+    tasks: tuple[Task, ...]
+    shares: tuple[int, ...]
+    percents: tuple[int, ...]
+    widths: tuple[int, ...]
+    training: Options = ()
+    test: Options = ()
+
+
+FULL = Plan((NUCLEI_BOXES, NUCLEI_MAPS, FLOWERS, FACADES, PROBE), (5, 25, 50, 100), (10, 20, 100), (32, 64))
+QUICK = Plan(
+    (replace(FLOWERS, rates=FLOWERS.rates[:2]), replace(NUCLEI_BOXES, rates=NUCLEI_BOXES.rates[:1])),
+    shares=(),
+    percents=(10,),
+    widths=(32, 64),
+    training=(
+        ("train_cfg.max_iters", 2),
+        ("train_cfg.val_interval", 1),
+        ("param_scheduler.0.end", 1),
+        ("param_scheduler.1.begin", 1),
+        ("param_scheduler.1.end", 2),
+        ("val_dataloader.dataset.indices", 4),
+    ),
+    test=(("test_dataloader.dataset.indices", 4),),
+)
+
+
+def run(choices: Choices) -> None:
+    """Does the study part by part, and writes the report after each."""
+    plan = QUICK if choices.quick else FULL
+    study = Study(choices.work_dir, {"quick": choices.quick, "seeds": len(choices.seeds)})
+
+    def report(scores: Scores, losses: Losses) -> None:
+        write_report(study.work_dir, tables(scores, rates, losses), draw(scores, losses))
+
+    rates = try_rates(study, plan, choices.seeds[0])
+    scores = score(study, plan, choices.seeds, rates, (FIRST,))
+    report(scores, {})
+    losses = follow_losses(study, plan)
+    report(scores, losses)
+    report({**scores, **score(study, plan, choices.seeds, rates, plan.shares)}, losses)
+
+
+def try_rates(study: Study, plan: Plan, seed: int) -> Rates:
+    """Returns the score of each learning rate on training images that the first share leaves out."""
+    trials = {}
+    for task, start in product(plan.tasks, STARTS):
+        order = task.order(seed)
+        beginning = len(subset(order, FIRST))
+        images = order[beginning : beginning + LEFT_OUT]
+        options = (*task.test_on(study.work_dir / "lists" / f"{task.slug}_left-out", images), *plan.test)
+        for rate in task.rates:
+            training = fine_tuning(study, plan, task, start, FIRST, seed, rate)
+            name = f"{task.name}, {start}, learning rate {rate:g}"
+            trials[task, start, rate] = Measurement(name, training, test_score(task, options), cost=40)
+    values = study.run(list(trials.values()))
+    rates: dict[tuple[str, str], dict[float, float]] = defaultdict(dict)
+    for (task, start, rate), trial in trials.items():
+        rates[task.name, start][rate] = values[trial.name]
+    return rates
+
+
+def score(study: Study, plan: Plan, seeds: Sequence[int], rates: Rates, shares: Sequence[int]) -> Scores:
+    """Returns the scores on validation images, one a seed, by task, start and share."""
+    cells = defaultdict(list)
+    for percent, seed, task, start in product(shares, seeds, plan.tasks, STARTS):
+        tried = rates[task.name, start]
+        training = fine_tuning(study, plan, task, start, percent, seed, max(tried, key=tried.__getitem__))
+        name = f"{task.name}, {start}, {percent} % of the labels, seed {seed}"
+        cells[task.name, start, percent].append(Measurement(name, training, validation_score(task), cost=0.1))
+    values = study.run([one for measurements in cells.values() for one in measurements])
+    return {cell: [values[one.name] for one in measurements] for cell, measurements in cells.items()}
+
+
+def follow_losses(study: Study, plan: Plan) -> Losses:
+    """Returns SimMIM's losses on held-out images, by percent of the images and width."""
+    curves = dict(loss_curves(study.work_dir / "lists", plan.percents, plan.widths, plan.training))
+    values = study.run(list(curves.values()))
+    return {key: values[curve.name] for key, curve in curves.items()}
+
+
+def fine_tuning(study: Study, plan: Plan, task: Task, start: str, percent: int, seed: int, rate: float) -> Training:
+    """Returns the training of a task on part of the labels, whose files it writes."""
+    files = study.work_dir / "lists"
+    images = subset(task.order(seed), percent)
+    options = (
+        *task.train_on(files / f"{task.slug}_{percent}_seed{seed}", images),
+        ("optim_wrapper.optimizer.lr", rate),
+        ("randomness.seed", seed),
+        *(FROM_SIMMIM if start == "SimMIM" else ()),
+        *plan.training,
+    )
+    pretraining = pretraining_of(task, plan, files) if start == "SimMIM" else None
+    name = f"{task.slug}_{start.lower()}_{percent}_seed{seed}_lr{rate:g}"
+    return Training(name, task.config, options, backbone_start=pretraining, cost=task.cost)
+
+
+def pretraining_of(task: Task, plan: Plan, files: Path) -> Training:
+    """Returns the SimMIM that a task starts from, with seed 0."""
+    images = list_photographs(files) if task.pretraining == PHOTO_PRETRAINING else ()
+    name = Path(task.pretraining).stem.removeprefix("labels_")
+    return Training(name, task.pretraining, (*images, ("randomness.seed", 0), *plan.training), cost=2000)
+
+
+def test_score(task: Task, options: Options) -> Callable[[Trained], float]:
+    """Returns a measurement: the score of a test with these settings, in [0, 1]."""
+    test = tested(options)
+    return lambda trained: test(trained)[task.metric] / task.unit
+
+
+def validation_score(task: Task) -> Callable[[Trained], float]:
+    """Returns a measurement: the score of the validation with which the training ended, in [0, 1]."""
+
+    def measure(trained: Trained) -> float:
+        # A training that was killed in its validation ends without one when it goes on.
+        metrics = validated(trained) or [tested()(trained)]
+        return metrics[-1][task.metric] / task.unit
+
+    return measure

@@ -1,0 +1,160 @@
+"""The study of labels gives both starts the same, chooses learning rates by what is left out, and reports by hand."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+
+from mmswinv2.analysis.claims import labels
+from mmswinv2.analysis.claims.label_losses import held_out_losses, loss_curves
+from mmswinv2.analysis.claims.label_tasks import NUCLEI_BOXES, NUCLEI_MAPS
+from mmswinv2.analysis.claims.labels import FULL, Plan, fine_tuning, score, try_rates
+from mmswinv2.analysis.claims.labels_report import draw, loss_table, rate_table, score_table
+from mmswinv2.analysis.study import CONFIGS, Measurement, Study, Trained, Training
+
+from ...support import ROOT, shared_data
+
+PLAN = Plan((NUCLEI_MAPS,), shares=(5, 100), percents=(10,), widths=(32,))
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    """A study whose measurements are not done: each is worth the learning rate of its training, the start as a sign."""
+
+    def run(measurements: Sequence[Measurement]) -> dict[str, Any]:
+        return {
+            one.name: dict(one.training.options)["optim_wrapper.optimizer.lr"] * (-1 if one.training.needs else 1)
+            for one in measurements
+        }
+
+    study = Study(tmp_path, {})
+    monkeypatch.setattr(study, "run", run)
+    return study
+
+
+def own_options(training: Training) -> dict[str, Any]:
+    """The settings of a training but for the multipliers of the gains."""
+    return {key: value for key, value in training.options if "custom_keys" not in key}
+
+
+@pytest.mark.parametrize("task", [NUCLEI_BOXES, NUCLEI_MAPS], ids=lambda task: task.slug)
+def test_both_starts_have_the_same_labels_and_length(task: Any, study: Study) -> None:
+    scratch, simmim = (fine_tuning(study, PLAN, task, start, 10, 1, 1e-3) for start in ("scratch", "SimMIM"))
+    assert scratch.config == simmim.config
+    assert own_options(scratch) == own_options(simmim)
+    assert scratch.backbone_start is None
+    assert simmim.backbone_start is not None
+    assert simmim.backbone_start.config == "analysis/labels_simmim-nuclei.py"
+
+
+def test_the_gains_of_simmim_learn_as_fast_as_all_else(study: Study) -> None:
+    """And those from scratch ten times as fast, in every config of the study."""
+    for task in FULL.tasks:
+        config = Config.fromfile(CONFIGS / task.config)
+        gains = config.optim_wrapper.paramwise_cfg.custom_keys
+        assert gains == {"norm1": {"lr_mult": 10}, "norm2": {"lr_mult": 10}}
+        config.merge_from_dict(dict(labels.FROM_SIMMIM))
+        assert config.optim_wrapper.paramwise_cfg.custom_keys == {"norm1": {"lr_mult": 1}, "norm2": {"lr_mult": 1}}
+
+
+def test_simmim_has_the_backbone_of_every_task() -> None:
+    """Of each SimMIM every tensor of the backbone is in the models that start from it."""
+    for task in FULL.tasks:
+        shapes = []
+        for name in (task.pretraining, task.config):
+            config = Config.fromfile(CONFIGS / name)
+            init_default_scope(config.default_scope)
+            state = MODELS.build(config.model).backbone.state_dict()
+            shapes.append({key: value.shape for key, value in state.items()})
+        assert shapes[0].items() <= shapes[1].items(), task.name
+
+
+def test_each_start_gets_the_learning_rate_that_is_best_on_images_left_out(study: Study) -> None:
+    """Here the highest one from scratch, the lowest from SimMIM."""
+    rates = try_rates(study, PLAN, seed=0)
+    assert rates == {
+        ("nuclei, maps", "scratch"): {rate: rate for rate in NUCLEI_MAPS.rates},
+        ("nuclei, maps", "SimMIM"): {rate: -rate for rate in NUCLEI_MAPS.rates},
+    }
+    scores = score(study, PLAN, range(2), rates, (10, 5))
+    best = {"scratch": max(NUCLEI_MAPS.rates), "SimMIM": -min(NUCLEI_MAPS.rates)}
+    assert scores == {("nuclei, maps", start, percent): [best[start]] * 2 for percent in (10, 5) for start in best}
+
+
+def test_images_left_out_are_none_of_the_subset(study: Study) -> None:
+    try_rates(study, PLAN, seed=0)
+    lists = study.work_dir / "lists"
+    trained_on, left_out = (
+        set((lists / f"nuclei-maps_{name}.txt").read_text().split()) for name in ("10_seed0", "left-out")
+    )
+    assert len(trained_on) == 31
+    assert len(left_out) == 65
+    assert trained_on.isdisjoint(left_out)
+
+
+def test_loss_curves_are_of_nested_images_and_of_models_that_build(tmp_path: Path) -> None:
+    lists, channels = [], []
+    for _, curve in loss_curves(tmp_path, (10, 100), (32, 64), ()):
+        options = dict(curve.training.options)
+        lists.append(set(Path(options["train_dataloader.dataset.ann_file"]).read_text().split()))
+        config = Config.fromfile(CONFIGS / curve.training.config)
+        config.merge_from_dict(options)
+        channels.append(MODELS.build(config.model).mask_token.numel())
+    assert [len(images) for images in lists] == [31, 312, 31, 312]
+    assert lists[0] < lists[1]
+    assert channels == [32, 32, 64, 64]
+
+
+def test_a_loss_curve_is_read_from_the_validations(tmp_path: Path) -> None:
+    folder = tmp_path / "20260101_000000/vis_data"
+    folder.mkdir(parents=True)
+    records = [{"iter": 1, "step": 1, "loss": 9}, *({"reconstruction/l1": 1 / step, "step": step} for step in (1, 2))]
+    (folder / "scalars.json").write_text("".join(f"{json.dumps(record)}\n" for record in records))
+    assert held_out_losses(Trained(CONFIGS / "x.py", tmp_path, None)) == [(1, 1.0), (2, 0.5)]
+
+
+SCORES: Mapping[tuple[str, str, int], Sequence[float]] = {
+    ("flowers", "scratch", 10): [0.4, 0.5],
+    ("flowers", "SimMIM", 10): [0.5, 0.8],
+    ("flowers", "scratch", 5): [0.3, 0.3],
+    ("flowers", "SimMIM", 5): [0.3, 0.2],
+}
+
+
+def test_tables_by_hand() -> None:
+    """Gains seed by seed: 0.1 and 0.3 have the mean 0.2 and the error 0.1."""
+    _, _, five, ten = score_table(SCORES).splitlines()
+    assert five == "| flowers | 5 | 0.300 ± 0.000 | 0.250 ± 0.050 | -0.050 ± 0.050 | -1.0 |"
+    assert ten == "| flowers | 10 | 0.450 ± 0.050 | 0.650 ± 0.150 | 0.200 ± 0.100 | +2.0 |"
+    rates = rate_table({("flowers", "scratch"): {5e-4: 0.25, 1e-3: 0.5}})
+    assert rates.splitlines()[2] == "| flowers | scratch | 0.0005: 0.250, 0.001: 0.500 |"
+    losses = loss_table({(10, 32): [(100, 0.5), (200, 0.25), (300, 0.375)]})
+    assert losses.splitlines()[2] == "| 10 | 32 | 0.2500 (200) | 0.3750 (300) |"
+
+
+def test_figure_has_a_panel_a_task_and_the_losses() -> None:
+    """Shares ascend, whatever the order in which they were measured."""
+    panels = draw(SCORES, {(10, 32): [(100, 0.5), (200, 0.25)]}).axes
+    assert [panel.get_title() for panel in panels] == ["flowers", "SimMIM of nuclei"]
+    scratch, simmim = panels[0].containers
+    assert list(scratch.lines[0].get_xdata()) == [5, 10]
+    assert list(simmim.lines[0].get_ydata()) == [0.25, 0.65]
+    assert len(draw(SCORES, {}).axes) == 1
+
+
+@pytest.mark.full
+def test_quick_study(tmp_path: Path) -> None:
+    """From another folder, as a user runs it."""
+    shared_data("flowers5")
+    command = [sys.executable, str(ROOT / "tools/analysis/labels.py"), "--quick", "--seeds", "2"]
+    subprocess.run([*command, "--work-dir", str(tmp_path / "work")], cwd=tmp_path, check=True)
+    table = (tmp_path / "work/table.md").read_text()
+    for row in ("| flowers | 10 |", "| nuclei, boxes | 10 |", "| flowers | SimMIM | 0.0005: ", "| 10 | 64 |"):
+        assert row in table
+    assert (tmp_path / "work/figure.png").stat().st_size > 10_000
