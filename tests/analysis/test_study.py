@@ -106,7 +106,7 @@ def test_the_log_of_a_resumed_training_has_each_iteration_once(tmp_path: Path) -
         folder = tmp_path / f"2026010{index}_000000" / "vis_data"
         folder.mkdir(parents=True)
         (folder / "scalars.json").write_text("".join(f"{json.dumps(record)}\n" for record in records))
-    trained = Trained(Path(SIMMIM), tmp_path, None)
+    trained = Trained(Path(SIMMIM), (), tmp_path, None)
     assert [(record["iter"], record["loss"]) for record in logged(trained)] == [(1, 5), (2, 4), (3, 3)]
 
 
