@@ -64,11 +64,14 @@ demo: setup
 demo-pretrain: setup
 	$(BIN)/python demo/pretrain.py
 
+# A file of tests a process, and each with one thread: two with two threads slow each other down many times.
+IN_PARALLEL := -n auto --maxprocesses 4 --dist loadfile
+
 test: setup
-	$(BIN)/python -m pytest -q -m 'not full'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m 'not full' $(IN_PARALLEL)
 
 test-full: setup
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q $(IN_PARALLEL)
 
 test-faults: setup
 	$(BIN)/python -m tests.faults
@@ -84,7 +87,7 @@ $(UPSTREAM)/verified: tests/upstream/requirements.txt tests/upstream/mmcv_ops.py
 	@touch $@
 
 test-upstream: $(UPSTREAM)/verified
-	MMSWINV2_UPSTREAM=1 $(UPSTREAM)/bin/python -m pytest -q -m 'not full'
+	MMSWINV2_UPSTREAM=1 OMP_NUM_THREADS=1 $(UPSTREAM)/bin/python -m pytest -q -m 'not full' $(IN_PARALLEL)
 
 # Results of another version would be in the way.
 bench: setup

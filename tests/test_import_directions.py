@@ -29,7 +29,7 @@ BELOW = {
     "engine": {*BASE, "registry", "checkpoint", "models", "datasets"},
     "analysis": {*BASE, "arch", "layers", "checkpoint"},
     "benchmark": {*BASE, "", "arch", "layers", "checkpoint", "models"},
-    "preflight": {*BASE, "registry", "arch", "checkpoint", "models", "datasets"},
+    "preflight": {*BASE, "registry", "arch", "layers", "checkpoint", "models", "datasets"},
     "cli": {
         *BASE,
         "",
