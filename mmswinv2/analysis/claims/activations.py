@@ -14,7 +14,7 @@ iterations, see ``configs/analysis/deep-swinv2_flowers.py``. V1 is a :class:`~mm
 there, which equals MMDetection's where both have the same weights.
 
 It takes 1.5 hours on one slow core with 3 seeds: 12 minutes for the new models, 8 for each of the 9 trainings.
-``--quick`` takes tiny alone, and trainings of 4 iterations: 2 minutes.
+``--quick`` takes tiny alone, and trainings of 4 iterations: 3 minutes.
 """
 
 from collections import defaultdict
