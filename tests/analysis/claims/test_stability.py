@@ -61,7 +61,7 @@ def made_up() -> Outcomes:
         Case(6, POST_COSINE, 0.1): (1.4, 1.7, 1.5),
     }
     return {
-        case: [outcome(records(1.6, *([] if loss is None else [loss])), loss is not None) for loss in losses]
+        case: [outcome(records() if loss is None else records(1.6, loss), loss is not None) for loss in losses]
         for case, losses in ends.items()
     }
 
@@ -76,6 +76,8 @@ def test_the_table_tells_losses_and_where_they_diverge() -> None:
     assert cells(text, PRE_DOT) == [PRE_DOT, "1.667 ± 0.088 (2)", "not finite (3)", "0.01"]
     assert cells(text, PRE_COSINE) == [PRE_COSINE, "1.433 ± 0.088", "1.700 ± 0.000 (3)", "0.1"]
     assert cells(text, POST_COSINE) == [POST_COSINE, "1.267 ± 0.067", "1.533 ± 0.088 (1)", "none of them"]
+    assert cells(text, f"6 | {PRE_DOT}")[2:] == ["none"] * 6  # one seed ended before anything was logged
+    assert cells(text, f"6 | {POST_COSINE}")[2:] == ["1.00 ± 0.00"] * 6
 
 
 def test_effects_are_paired_by_seed_and_averaged_over_the_other_change() -> None:
