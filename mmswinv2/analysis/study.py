@@ -76,18 +76,19 @@ class Trained:
 
 @dataclass(frozen=True)
 class Measurement:
-    """Something that is measured of a training, once.
+    """Something that is measured once.
 
     Attributes:
         name: Unique in the study.
-        training: The training.
-        measure: Returns what ``results.json`` is to have of it, plain numbers, lists and dicts.
+        training: The training that is measured; None: ``measure`` needs none.
+        measure: Is given the :class:`Trained`, if there is a training. Returns what ``results.json`` is to have of it,
+            plain numbers, lists and dicts.
         cost: As in :class:`Training`.
     """
 
     name: str
-    training: Training
-    measure: Callable[[Trained], Any]
+    training: Training | None
+    measure: Callable[..., Any]
     cost: float = 1.0
 
 
@@ -134,10 +135,10 @@ class Study:
         missing = [one for one in measurements if one.name not in self._results["measurements"]]
         clock = Clock([*self._trainings(missing), *missing], self._console)
         for one in missing:
-            trained = self._trained(one.training, clock)
+            trained = [] if one.training is None else [self._trained(one.training, clock)]
             start = time.monotonic()
             with clock.step(one):
-                value = one.measure(trained)
+                value = one.measure(*trained)
             self._results["measurements"][one.name] = {"value": value, "seconds": round(time.monotonic() - start, 1)}
             self._write()
         return {one.name: self._results["measurements"][one.name]["value"] for one in measurements}
@@ -145,7 +146,8 @@ class Study:
     def _trainings(self, measurements: Sequence[Measurement]) -> list[Training]:
         """The trainings that are still to be run for these measurements."""
         needed: dict[str, Training] = {}
-        for training in (training for one in measurements for training in with_ancestors(one.training)):
+        measured = (one.training for one in measurements if one.training is not None)
+        for training in (training for one in measured for training in with_ancestors(one)):
             if not self._ended(training):
                 needed[training.name] = training
         return list(needed.values())

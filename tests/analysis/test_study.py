@@ -47,6 +47,12 @@ def test_trainings_come_before_what_starts_from_them_and_once(commands: list, tm
     assert commands == [("first", {}), ("whole", {"randomness.seed": 1, "load_from": checkpoint}), ("backbone", init)]
 
 
+def test_a_measurement_may_need_no_training(commands: list, tmp_path: Path) -> None:
+    """Such as one of an untrained model."""
+    assert Study(tmp_path, {}).run([Measurement("a", None, lambda: 3)]) == {"a": 3}
+    assert not commands
+
+
 def test_what_is_done_is_not_done_again(commands: list, tmp_path: Path) -> None:
     """After an interruption the study goes on: measured values stay, and their trainings are not needed any more."""
     first, second = (Training(name, SIMMIM) for name in ("first", "second"))
