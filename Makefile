@@ -4,7 +4,7 @@
 # make test    proves the backbone right and runs the recipes on a handful of real images
 # make test-full  also what takes longer
 # make test-upstream  runs the tests beside upstream's packages, in a set-up of its own
-# make test-faults  kills, damages and stops real runs, and gives 20,000 generated cases to what reads input
+# make test-faults  puts faults into real runs, and gives 20,000 generated cases to what reads input
 # make bench   measures speed and memory beside timm, a few minutes: work_dirs/bench/results.md
 # make lint    style and types
 #
@@ -64,14 +64,23 @@ demo: setup
 demo-pretrain: setup
 	$(BIN)/python demo/pretrain.py
 
+# A file of tests a process, and each with one thread: two with two threads slow each other down many times.
+IN_PARALLEL := -n auto --maxprocesses 4 --dist loadfile
+
 test: setup
-	$(BIN)/python -m pytest -q -m 'not full'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m 'not full' $(IN_PARALLEL)
 
 test-full: setup
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q $(IN_PARALLEL)
+
+# Disks, workers, processes, bad losses, signals and locks, each on real runs.
+OTHER_FAULTS := tests/cli/test_disk.py tests/cli/test_lost_workers.py tests/cli/test_replay.py tests/cli/test_run_lock.py \
+  tests/cli/test_work_dir.py tests/engine/test_finite_loss.py tests/engine/test_finite_loss_tasks.py \
+  tests/engine/test_preemption.py tests/engine/test_processes.py
 
 test-faults: setup
-	$(BIN)/python -m tests.faults
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -v $(OTHER_FAULTS)
 	$(BIN)/python -m tests.fuzz
 
 # Nothing is compiled: mmcv-lite has mmcv's Python, and a module of the tests takes the place of its binary.
@@ -84,7 +93,7 @@ $(UPSTREAM)/verified: tests/upstream/requirements.txt tests/upstream/mmcv_ops.py
 	@touch $@
 
 test-upstream: $(UPSTREAM)/verified
-	MMSWINV2_UPSTREAM=1 $(UPSTREAM)/bin/python -m pytest -q -m 'not full'
+	MMSWINV2_UPSTREAM=1 OMP_NUM_THREADS=1 $(UPSTREAM)/bin/python -m pytest -q -m 'not full' $(IN_PARALLEL)
 
 # Results of another version would be in the way.
 bench: setup

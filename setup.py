@@ -76,6 +76,7 @@ setup(
             "scikit-image",
             "tensorboard",
             "pytest",
+            "pytest-xdist",
             "hypothesis",
             "ruff",
             "mypy",

@@ -27,9 +27,9 @@ BELOW = {
     "datasets": {*BASE, "registry"},
     "evaluation": {*BASE, "registry"},
     "engine": {*BASE, "registry", "checkpoint", "models", "datasets"},
-    "analysis": {*BASE, "arch", "layers", "checkpoint"},
+    "analysis": {*BASE, "registry", "arch", "layers", "checkpoint", "models"},
     "benchmark": {*BASE, "", "arch", "layers", "checkpoint", "models"},
-    "preflight": {*BASE, "registry", "arch", "checkpoint", "models", "datasets"},
+    "preflight": {*BASE, "registry", "arch", "layers", "checkpoint", "models", "datasets"},
     "cli": {
         *BASE,
         "",

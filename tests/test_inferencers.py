@@ -168,7 +168,7 @@ def test_same_window_said_explicitly_is_accepted(saved: Saved) -> None:
     assert_close(saved.infer(model), saved.infer(saved.init()))
 
 
-@pytest.mark.parametrize("update_buffers", [False, True])
+@pytest.mark.parametrize("update_buffers", [False, pytest.param(True, marks=pytest.mark.full)])
 def test_trained_window_survives_training_with_ema(detector: Saved, tmp_path: Path, update_buffers: bool) -> None:
     """From pretrained weights through EMA's swaps into both halves of the checkpoint, with results to match.
 

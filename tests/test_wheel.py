@@ -182,11 +182,13 @@ def test_hub_and_inferencers_find_the_recipes(installed: Path, tmp_path: Path) -
     shipped = {name.removeprefix("configs/") for name in tracked_files() if name.startswith("configs/")}
     assert set(found["configs"]) == {name for name in shipped if name.endswith(".py")}
     assert found["models"] == MODELS
-    recipes = {Path(name).stem for name in found["configs"] if not name.startswith(("_base_/", "demo/"))}
+    recipes = {Path(name).stem for name in found["configs"] if not name.startswith(("_base_/", "demo/", "analysis/"))}
     assert set(found["listed"]) == recipes
 
 
-@pytest.mark.parametrize("way", ["by name", "by a config that inherits, under the launcher"])
+@pytest.mark.parametrize(
+    "way", ["by name", pytest.param("by a config that inherits, under the launcher", marks=pytest.mark.full)]
+)
 def test_trains_from_an_empty_folder(way: str, installed: Path, tmp_path: Path) -> None:
     """Two iterations and an evaluation on images of COCO, without the checkout and without the Hub."""
     data, work_dir, python = tmp_path / "coco", tmp_path / "work", installed / "bin/python"

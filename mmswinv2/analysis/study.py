@@ -1,19 +1,24 @@
 """A study: trainings and measurements of what they made, each done once, however often the study is interrupted.
 
-Trainings and tests are commands of this package, as a user gives them, each in a process of its own.
+Trainings are commands of this package, as a user gives them, each in a process of its own.
 """
 
+import itertools
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from mmengine.config import Config
+from mmengine.runner import Runner
 from rich.console import Console
 
 from ..errors import EnvironmentProblem, TrainingError
@@ -58,29 +63,32 @@ class Trained:
 
     Attributes:
         config: Its config file.
+        options: Settings that override the config's.
         folder: Its work dir.
         checkpoint: Its last checkpoint; None: it diverged.
     """
 
     config: Path
+    options: Options
     folder: Path
     checkpoint: Path | None
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Something that is measured of a training, once.
+    """Something that is measured once.
 
     Attributes:
         name: Unique in the study.
-        training: The training.
-        measure: Returns what ``results.json`` is to have of it, plain numbers, lists and dicts.
+        training: The training that is measured; None: ``measure`` needs none.
+        measure: Is given the :class:`Trained`, if there is a training. Returns what ``results.json`` is to have of it,
+            plain numbers, lists and dicts.
         cost: As in :class:`Training`.
     """
 
     name: str
-    training: Training
-    measure: Callable[[Trained], Any]
+    training: Training | None
+    measure: Callable[..., Any]
     cost: float = 1.0
 
 
@@ -127,10 +135,10 @@ class Study:
         missing = [one for one in measurements if one.name not in self._results["measurements"]]
         clock = Clock([*self._trainings(missing), *missing], self._console)
         for one in missing:
-            trained = self._trained(one.training, clock)
+            trained = [] if one.training is None else [self._trained(one.training, clock)]
             start = time.monotonic()
             with clock.step(one):
-                value = one.measure(trained)
+                value = one.measure(*trained)
             self._results["measurements"][one.name] = {"value": value, "seconds": round(time.monotonic() - start, 1)}
             self._write()
         return {one.name: self._results["measurements"][one.name]["value"] for one in measurements}
@@ -138,7 +146,8 @@ class Study:
     def _trainings(self, measurements: Sequence[Measurement]) -> list[Training]:
         """The trainings that are still to be run for these measurements."""
         needed: dict[str, Training] = {}
-        for training in (training for one in measurements for training in with_ancestors(one.training)):
+        measured = (one.training for one in measurements if one.training is not None)
+        for training in (training for one in measured for training in with_ancestors(one)):
             if not self._ended(training):
                 needed[training.name] = training
         return list(needed.values())
@@ -151,7 +160,7 @@ class Study:
         checkpoint = json.loads(ended.read_text())["checkpoint"]
         if checkpoint is not None and not (folder / checkpoint).exists():
             return None  # cleared away: it is needed again
-        return Trained(CONFIGS / training.config, folder, folder / checkpoint if checkpoint else None)
+        return Trained(CONFIGS / training.config, training.options, folder, folder / checkpoint if checkpoint else None)
 
     def _trained(self, training: Training, clock: "Clock") -> Trained:
         """Runs a training, or goes on with it, if it has not ended."""
@@ -173,7 +182,7 @@ class Study:
                     raise
                 checkpoint = None
         (folder / "ended.json").write_text(json.dumps({"checkpoint": checkpoint}))
-        return Trained(CONFIGS / training.config, folder, folder / checkpoint if checkpoint else None)
+        return Trained(CONFIGS / training.config, training.options, folder, folder / checkpoint if checkpoint else None)
 
     def _write(self) -> None:
         self.work_dir.mkdir(parents=True, exist_ok=True)
@@ -189,18 +198,35 @@ def with_ancestors(training: Training) -> Iterator[Training]:
     yield training
 
 
-def tested(options: Options = ()) -> Callable[[Trained], dict[str, float]]:
-    """Returns a measurement: the metrics of ``mmswinv2 test`` with these settings."""
+def tested(options: Options = (), tune: bool = False) -> Callable[[Trained], dict[str, float]]:
+    """Returns a measurement: the metrics that ``mmswinv2 test`` gives with these settings.
+
+    It runs in this process, because a study has many of them and most are short.
+
+    Args:
+        options: Settings that override the config's.
+        tune: Whether to train first, from the checkpoint, as ``train_cfg`` and the schedule of these settings say.
+    """
 
     def measure(trained: Trained) -> dict[str, float]:
         assert trained.checkpoint is not None  # a training that may diverge is not tested
-        folder = trained.folder / "test"
-        shutil.rmtree(folder, ignore_errors=True)
-        run_command("test", trained.config, folder, dict(options), trained.checkpoint)
-        [metrics] = folder.glob("*/*.json")  # of the one test that this folder had
-        return json.loads(metrics.read_text())
+        cfg = Config.fromfile(trained.config)
+        cfg.merge_from_dict({**dict(trained.options), **dict(options)})
+        cfg.load_from = str(trained.checkpoint)
+        cfg.log_level = "ERROR"
+        cfg.experiment_name = f"measurement_{next(_numbers)}"  # MMEngine keeps loggers and visualizers by their names
+        cfg.visualizer = dict(type="Visualizer", name=cfg.experiment_name)
+        with TemporaryDirectory() as folder, redirect_stdout(StringIO()):
+            cfg.work_dir = folder
+            runner = Runner.from_cfg(cfg)
+            if tune:
+                runner.train()
+            return runner.test()
 
     return measure
+
+
+_numbers = itertools.count()
 
 
 def logged(trained: Trained) -> list[dict[str, Any]]:

@@ -46,15 +46,18 @@ def main(name: str, run: Callable[[Choices], None], description: str, needs: Seq
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a few minutes: shows that it works, not who wins")
-    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 0 to N - 1, at least 2 (default 3)")
+    parser.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N - 1, at least 2 (default 3, --quick 2)")
     parser.add_argument("--work-dir", type=Path, help=f"default: work_dirs/analysis/{name}, with -quick behind it")
     args = parser.parse_args()
+    seeds = args.seeds if args.seeds is not None else 2 if args.quick else 3
     folder = args.work_dir or ROOT / "work_dirs/analysis" / (f"{name}-quick" if args.quick else name)
     try:
-        if args.seeds < 2:
-            raise ConfigError(f"--seeds {args.seeds}: one seed has no spread, give at least 2")
+        if seeds < 2:
+            raise ConfigError(f"--seeds {seeds}: one seed has no spread, give at least 2")
         check_data(needs)
-        run(Choices(args.quick, range(args.seeds), folder))
+        folder = folder.resolve()
+        os.chdir(ROOT)  # the images of the demo are named from there
+        run(Choices(args.quick, range(seeds), folder))
     except UserError as error:
         print(f"{name}: {error}", file=sys.stderr)
         sys.exit(USER_ERROR)

@@ -82,6 +82,7 @@ def settle_history(cfg: Config) -> None:
         if Path(cfg.load_from).resolve().parent in [folder.resolve() for folder in run_folders(cfg)]:
             return  # it is the run of this work dir
     check_new_run(cfg)
+    check_start(cfg)
     moved = set_aside(Path(cfg.work_dir))
     if not moved:
         return
@@ -89,6 +90,20 @@ def settle_history(cfg: Config) -> None:
         cfg.load_from = str(place)
     folder = next(iter(moved.values())).parent
     print(f"This is a new run. What an earlier one in {cfg.work_dir} has saved is kept in {folder}")
+
+
+def check_start(cfg: Config) -> None:
+    """Refuses a start from the run's own work dir, whose checkpoints are set aside, where other processes read it too.
+
+    Raises:
+        ConfigError: ``load_from`` is there, and a launcher started this process.
+    """
+    start, launcher = cfg.get("load_from"), cfg.get("launcher", "none")
+    if start and launcher != "none" and Path(start).resolve().parent == Path(cfg.work_dir).resolve():
+        raise ConfigError(
+            f"load_from={start} lies in the work dir, and a new run there sets it aside while other processes look for "
+            "it: give another --work-dir, or --resume to go on with that run"
+        )
 
 
 def enable_resume(cfg: Config, checkpoint: str) -> None:

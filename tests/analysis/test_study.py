@@ -47,6 +47,12 @@ def test_trainings_come_before_what_starts_from_them_and_once(commands: list, tm
     assert commands == [("first", {}), ("whole", {"randomness.seed": 1, "load_from": checkpoint}), ("backbone", init)]
 
 
+def test_a_measurement_may_need_no_training(commands: list, tmp_path: Path) -> None:
+    """Such as one of an untrained model."""
+    assert Study(tmp_path, {}).run([Measurement("a", None, lambda: 3)]) == {"a": 3}
+    assert not commands
+
+
 def test_what_is_done_is_not_done_again(commands: list, tmp_path: Path) -> None:
     """After an interruption the study goes on: measured values stay, and their trainings are not needed any more."""
     first, second = (Training(name, SIMMIM) for name in ("first", "second"))
@@ -106,7 +112,7 @@ def test_the_log_of_a_resumed_training_has_each_iteration_once(tmp_path: Path) -
         folder = tmp_path / f"2026010{index}_000000" / "vis_data"
         folder.mkdir(parents=True)
         (folder / "scalars.json").write_text("".join(f"{json.dumps(record)}\n" for record in records))
-    trained = Trained(Path(SIMMIM), tmp_path, None)
+    trained = Trained(Path(SIMMIM), (), tmp_path, None)
     assert [(record["iter"], record["loss"]) for record in logged(trained)] == [(1, 5), (2, 3)]
     assert [(record["step"], record["accuracy/top1"]) for record in validated(trained)] == [(2, 45), (3, 50)]
 

@@ -50,7 +50,7 @@ def assert_caught(state: dict[str, Tensor], model: dict[str, Tensor], tensors: s
 
 
 @pytest.mark.parametrize("form", STATES)
-@settings(deadline=None, max_examples=5)
+@settings(deadline=None, max_examples=2)
 @given(
     arch=archs(),
     window=st.sampled_from([2, 4, 8]),

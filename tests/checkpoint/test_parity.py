@@ -51,7 +51,9 @@ RELEASES = [
     Release("window12to24_192to384", 384, (24, 24, 24, 12), TRAINED_AT_192),
 ]
 every_release = pytest.mark.parametrize("release", RELEASES, ids=[release.name for release in RELEASES])
-every_arch = pytest.mark.parametrize(("size", "arch"), [("tiny", T), ("base", SHORT_B)], ids=["T", "B"])
+every_arch = pytest.mark.parametrize(
+    ("size", "arch"), [("tiny", T), pytest.param("base", SHORT_B, marks=pytest.mark.full)], ids=["T", "B"]
+)
 
 
 def assert_same_features(model: SwinTransformerV2, image: Tensor, expected: peers.Features) -> None:

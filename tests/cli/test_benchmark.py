@@ -27,6 +27,7 @@ def run_here(*arguments: object, monkeypatch: pytest.MonkeyPatch) -> int | None:
     return end.value.code
 
 
+@pytest.mark.full
 def test_a_run_leaves_table_and_pictures_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,12 +1,13 @@
 """The command ``mmswinv2``: its help, its commands, and what it says of one that there is not."""
 
+import runpy
 import subprocess
 import sys
 import time
 
 import pytest
 
-from mmswinv2 import __version__
+from mmswinv2 import __version__, cli
 from mmswinv2.cli import COMMANDS, main
 
 from ..support import ROOT
@@ -54,8 +55,16 @@ def test_every_command_has_its_help(name: str, capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-def test_a_tool_is_the_front_of_its_command(tool: str) -> None:
-    """The same options, by the same code."""
-    front, command = python(f"tools/{tool}.py", "--help"), python("-m", "mmswinv2", *TOOLS[tool].split(), "--help")
+def test_a_tool_is_the_front_of_its_command(tool: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It hands its arguments on as they are."""
+    calls: list[list[str]] = []
+    monkeypatch.setattr(cli, "main", calls.append)
+    monkeypatch.setattr(sys, "argv", [f"{tool}.py", "a.py", "--work-dir", "b c"])
+    runpy.run_path(str(ROOT / f"tools/{tool}.py"), run_name="__main__")
+    assert calls == [[*TOOLS[tool].split(), "a.py", "--work-dir", "b c"]]
+
+
+def test_a_tool_runs_from_the_checkout() -> None:
+    front, command = python("tools/check.py", "--help"), python("-m", "mmswinv2", "check", "--help")
     assert front.returncode == command.returncode == 0
     assert front.stdout == command.stdout

@@ -63,7 +63,7 @@ class Runs(NamedTuple):
     resumed: Path
 
 
-@pytest.fixture(scope="module", params=list(RECIPES))
+@pytest.fixture(scope="module", params=["mask_rcnn", pytest.param("upernet", marks=pytest.mark.full)])
 def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Runs:
     """The undisturbed run loads in its own process, the killed one with two workers, the resumed one with one."""
     folder = tmp_path_factory.mktemp(request.param)

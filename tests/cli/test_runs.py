@@ -22,7 +22,7 @@ from .support import CONFIGS, TIMEOUT, environment, run_tool, run_until_killed
 TINY = {"mask_rcnn": CONFIGS / "tiny_mask_rcnn.py", "upernet": CONFIGS / "tiny_upernet.py"}
 
 
-@pytest.fixture(scope="module", params=list(TINY))
+@pytest.fixture(scope="module", params=["upernet", pytest.param("mask_rcnn", marks=pytest.mark.full)])
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """Name of the model and folder of a run that was killed in the middle, with its data in ``data``."""
     folder = tmp_path_factory.mktemp(request.param)

@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 
 from mmswinv2.checkpoint.archive import PARTIAL, save_sealed
-from mmswinv2.cli.train import check_whole, enable_resume, settle_history
+from mmswinv2.cli.train import check_start, check_whole, enable_resume, settle_history
 from mmswinv2.errors import CheckpointError, ConfigError
 
 from ..engine.tiny_training import ITERATIONS, SIMMIM, training
@@ -112,6 +112,17 @@ def test_a_damaged_one_that_is_asked_for_names_the_newest_whole_one(cfg: Config)
         check_whole(f"{cfg.work_dir}/iter_6.pth", cfg)
     with pytest.raises(ConfigError, match="There is no checkpoint"):
         check_whole(f"{cfg.work_dir}/iter_8.pth", cfg)
+
+
+def test_several_processes_do_not_start_from_what_is_set_aside(cfg: Config, tmp_path: Path) -> None:
+    """One of them moves it, the others would not find it. A process alone knows where it has gone."""
+    cfg.update(load_from=f"{cfg.work_dir}/iter_6.pth", launcher="pytorch")
+    with pytest.raises(ConfigError, match=r"load_from=.*iter_6\.pth lies in the work dir, .*give another --work-dir"):
+        check_start(cfg)
+    cfg.launcher = "none"
+    check_start(cfg)
+    cfg.update(load_from=str(tmp_path / "other/iter_6.pth"), launcher="pytorch")
+    check_start(cfg)
 
 
 def test_a_run_goes_on_from_the_older_one(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def training_loader(cfg: Config, folder: Path, workers: int) -> DataLoader:
     return runner.build_dataloader(runner.cfg.train_dataloader, seed=0)
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.full), 1])
 @pytest.mark.parametrize(("config", "fault"), CASES)
 def test_a_fault_that_no_check_saw_has_a_name(
     config: str, fault: str, workers: int, root: Path, tmp_path: Path

@@ -100,6 +100,7 @@ def test_a_loop_that_cannot_resume_within_an_epoch_says_so(tmp_path: Path, caplo
     assert not list(tmp_path.glob("iter_*.pth"))
 
 
+@pytest.mark.full
 def test_told_during_a_validation_it_saves_the_trained_weights(tmp_path: Path) -> None:
     """A validation works on averaged weights; a run that resumes must not take these for the trained ones."""
     base = training(SIMMIM, **ITERATIONS)

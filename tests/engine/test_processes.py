@@ -122,7 +122,9 @@ def seconds_to_end(process: subprocess.Popen) -> float:
 
 
 @pytest.mark.parametrize(
-    ("number", "longest"), [(signal.SIGKILL, SLACK), (signal.SIGSTOP, WAIT + SLACK)], ids=["dies", "hangs"]
+    ("number", "longest"),
+    [(signal.SIGKILL, SLACK), pytest.param(signal.SIGSTOP, WAIT + SLACK, marks=pytest.mark.full)],
+    ids=["dies", "hangs"],
 )
 def test_the_others_end_when_one_process_is_lost(number: int, longest: float, tmp_path: Path) -> None:
     """At once when it dies, after ``timeout`` when it hangs, without a launcher that would end them."""

@@ -43,7 +43,7 @@ def image_of(shape: tuple[int, int]) -> Tensor:
     return image
 
 
-@pytest.mark.parametrize("window", [4, 16])
+@pytest.mark.parametrize("window", [pytest.param(4, marks=pytest.mark.full), 16])
 @torch.no_grad()
 def test_fifty_shapes_need_two_graphs_in_evaluation(window: int) -> None:
     """Maps above and below the window, squares, and sides that no window divides."""
@@ -56,7 +56,7 @@ def test_fifty_shapes_need_two_graphs_in_evaluation(window: int) -> None:
     assert counter.frame_count <= 2  # after a square image, torch learns that sides may differ
 
 
-@pytest.mark.parametrize("with_cp", [False, [1, 2, 0, 1]])
+@pytest.mark.parametrize("with_cp", [False, pytest.param([1, 2, 0, 1], marks=pytest.mark.full)])
 def test_a_training_needs_no_more(with_cp: bool | list[int]) -> None:
     """Gradients are those of the model as it is, with blocks recomputed or not."""
     model = reference.randomize_(SwinTransformerV2(ARCH, window_size=4, drop_path_rate=0.0, with_cp=with_cp)).train()
@@ -72,6 +72,7 @@ def test_a_training_needs_no_more(with_cp: bool | list[int]) -> None:
     assert counter.frame_count <= 2
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("with_cp", [False, True])
 def test_dropped_paths_and_attention_weights_compile(with_cp: bool) -> None:
     """Without a break, for several images, and something is dropped."""
@@ -86,7 +87,7 @@ def test_dropped_paths_and_attention_weights_compile(with_cp: bool) -> None:
     assert not torch.equal(one[-1], other[-1])
 
 
-@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("training", [pytest.param(False, marks=pytest.mark.full), True])
 def test_blocks_compile_one_by_one(training: bool) -> None:
     """What some do to compile large models sooner: blocks get their grid, whole or in part, as an argument."""
     model = reference.randomize_(SwinTransformerV2(ARCH, window_size=4, drop_path_rate=0.0)).train(training)
@@ -119,7 +120,7 @@ def test_machine_code_computes_the_same_at_all_sizes(training: bool) -> None:
     assert counter.frame_count <= 3
 
 
-@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("strict", [False, pytest.param(True, marks=pytest.mark.full)])
 @torch.no_grad()
 def test_an_exported_backbone_takes_any_size(strict: bool) -> None:
     """Its graph knows torch's operations alone, and height, width and batch are free."""

@@ -2,6 +2,7 @@
 
 from functools import cache
 
+import pytest
 import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import OneCycleLR
@@ -65,6 +66,7 @@ def held_out(model: SimMIM) -> tuple[float, Tensor, Tensor]:
     return model(inputs, mask, mode="loss")["loss"].item(), inputs, hidden
 
 
+@pytest.mark.full
 def test_normalised_targets_are_learnt() -> None:
     """A tenth below the best constant of each channel, the median of the very pixels that are to be predicted."""
     model = trained(target_window=47, steps=200)

@@ -198,7 +198,14 @@ def resized(root: Path, width: int, height: int) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("task", "size"), [("detection", (1, 1)), ("detection", (1, 40)), ("segmentation", (60, 2))])
+@pytest.mark.parametrize(
+    ("task", "size"),
+    [
+        pytest.param("detection", (1, 1), marks=pytest.mark.full),
+        ("detection", (1, 40)),
+        ("segmentation", (60, 2)),
+    ],
+)
 def test_tiny_and_narrow_images_train(
     task: str, root: Path, size: tuple[int, int], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

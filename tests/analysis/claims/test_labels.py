@@ -116,7 +116,7 @@ def test_a_loss_curve_is_read_from_the_validations(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     records = [{"iter": 1, "step": 1, "loss": 9}, *({"reconstruction/l1": 1 / step, "step": step} for step in (1, 2))]
     (folder / "scalars.json").write_text("".join(f"{json.dumps(record)}\n" for record in records))
-    assert held_out_losses(Trained(CONFIGS / "x.py", tmp_path, None)) == [(1, 1.0), (2, 0.5)]
+    assert held_out_losses(Trained(CONFIGS / "x.py", (), tmp_path, None)) == [(1, 1.0), (2, 0.5)]
 
 
 SCORES: Mapping[tuple[str, str, int], Sequence[float]] = {

@@ -65,7 +65,7 @@ def test_a_larger_window_keeps_the_offsets_of_the_small_one(model: Model, tmp_pa
     config = Config.fromfile(CONFIGS / model.config)
     init_default_scope(config.default_scope)
     torch.save({"state_dict": MODELS.build(config.model).state_dict()}, tmp_path / "iter_1.pth")
-    trained = Trained(CONFIGS / model.config, tmp_path, tmp_path / "iter_1.pth")
+    trained = Trained(CONFIGS / model.config, (), tmp_path, tmp_path / "iter_1.pth")
     net, batches = ready_to_test(trained, model.options(Setting(24, 1.0)), images=2)
     assert net.backbone.window_sizes == ((24, 24),) * 3
     assert net.backbone.pretrained_window_sizes.tolist() == [[8, 8]] * 3

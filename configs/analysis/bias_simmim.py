@@ -1,0 +1,15 @@
+# SimMIM with a small SwinV2, to compare position biases: the demo's, half as wide, twice as long.
+_base_ = "../demo/simmim_swinv2_photos.py"
+
+model = dict(backbone=dict(arch=dict(embed_dims=32)))  # 16 channels a head
+
+# 1200 iterations of 16 images = 27 times each of the 712. Windows of 8 on maps of 32, 16 and 8 tokens at 128 px.
+max_iters, warmup = 1200, 100
+train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.02, by_epoch=False, begin=0, end=warmup),
+    dict(type="CosineAnnealingLR", by_epoch=False, begin=warmup, end=max_iters, eta_min_ratio=0.01),
+]
+del warmup  # not a key of the config
+
+default_hooks = dict(checkpoint=dict(interval=200, max_keep_ckpts=1))

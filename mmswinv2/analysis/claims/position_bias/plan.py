@@ -1,0 +1,107 @@
+"""The trainings and measurements of the study."""
+
+from collections.abc import Iterator
+
+from mmengine.config import Config
+
+from ....layers.compared_biases import POSITION_BIASES
+from ...study import CONFIGS, Measurement, Options, Training, tested
+from ...study_cli import Choices
+from .curves import curves
+from .tasks import TASKS
+
+WINDOW = 8  # of all trainings
+FACTORS = (1.0, 1.5, 2.0, 2.5, 3.0)  # of window and image
+OTHER_WINDOWS: tuple[int | tuple[int, int], ...] = (4, 6, 12, 16, (8, 16), (16, 8))
+TUNED = 50  # iterations of fine-tuning
+TEST_SECONDS, TUNING_SECONDS = 10, 15  # roughly, at factor 1, for the time that is left
+
+
+class Plan:
+    """All trainings and measurements of the study. A quick one has two factors, one task and a few iterations.
+
+    Args:
+        choices: The user's.
+
+    Attributes:
+        seeds: The seeds of every training.
+        tasks: Keys of :data:`TASKS`.
+        factors: By which window and image are enlarged; the first is 1.
+        other_windows: On the same pixels.
+    """
+
+    def __init__(self, choices: Choices) -> None:
+        self.quick = choices.quick
+        self.seeds = choices.seeds
+        self.tasks = ["simmim"] if choices.quick else list(TASKS)
+        self.factors = FACTORS[:2] if choices.quick else FACTORS
+        self.other_windows = OTHER_WINDOWS[-1:] if choices.quick else OTHER_WINDOWS
+
+    def measurements(self) -> Iterator[Measurement]:
+        """Yields what is measured, seed by seed: an interrupted study has whole comparisons."""
+        for task in self.tasks:
+            for seed in self.seeds:
+                for bias in POSITION_BIASES:
+                    yield from self.of_model(task, bias, seed)
+
+    def of_model(self, task: str, bias: str, seed: int) -> Iterator[Measurement]:
+        """Yields what is measured of one model."""
+        trained = self.training(task, bias, seed)
+        for factor in self.factors:
+            name, cost = key(task, bias, seed, factor), TEST_SECONDS * factor**2
+            yield Measurement(name, trained, tested((*self.enlarged(task, factor), *self.shorter)), cost)
+        for window in self.other_windows:
+            options = (("model.backbone.window_size", window), *self.shorter)
+            yield Measurement(key(task, bias, seed, window), trained, tested(options), TEST_SECONDS)
+        for factor in self.factors[1:]:
+            options = (*self.enlarged(task, factor), *self.tuning(task, factor), *self.shorter)
+            cost = TUNING_SECONDS * factor**2
+            yield Measurement(key(task, bias, seed, factor, tuned=True), trained, tested(options, tune=True), cost)
+        if task == "simmim":
+            yield Measurement(f"curves {bias} {seed}", trained, curves, 1)
+
+    def training(self, task: str, bias: str, seed: int) -> Training:
+        """The training at window 8."""
+        options: Options = (("randomness.seed", seed), ("model.backbone.position_bias", bias))
+        if self.quick:
+            options += (*schedule(4), ("train_dataloader.batch_size", 4))
+        return Training(f"{task}_{bias}_{seed}", TASKS[task].config, options + self.shorter, cost=TASKS[task].seconds)
+
+    def tuning(self, task: str, factor: float) -> Options:
+        """Settings of the fine-tuning at a larger size: half the batch, a tenth of the learning rate."""
+        cfg = Config.fromfile(CONFIGS / TASKS[task].config)
+        return (
+            *TASKS[task].tuned(factor),
+            *schedule(2 if self.quick else TUNED),
+            ("train_dataloader.batch_size", 2 if self.quick else cfg.train_dataloader.batch_size // 2),
+            ("optim_wrapper.optimizer.lr", cfg.optim_wrapper.optimizer.lr / 10),
+            ("default_hooks.checkpoint", None),
+        )
+
+    def enlarged(self, task: str, factor: float) -> Options:
+        """Settings of a test at a window and size that are larger by a factor."""
+        return (("model.backbone.window_size", round(WINDOW * factor)), *TASKS[task].resized(factor))
+
+    @property
+    def shorter(self) -> Options:
+        """Settings of a quick study's data."""
+        loaders = ("train_dataloader", "val_dataloader", "test_dataloader")
+        return tuple((f"{loader}.dataset.indices", 16) for loader in loaders) if self.quick else ()
+
+
+def schedule(iterations: int) -> Options:
+    """Settings of a run of another length: warm-up over a tenth, then a cosine, and no validation."""
+    warmup = -(-iterations // 10)
+    return (
+        ("train_cfg.max_iters", iterations),
+        ("train_cfg.val_interval", iterations + 1),
+        ("param_scheduler.0.end", warmup),
+        ("param_scheduler.1.begin", warmup),
+        ("param_scheduler.1.end", iterations),
+    )
+
+
+def key(task: str, bias: str, seed: int, at: float | int | tuple[int, int], tuned: bool = False) -> str:
+    """Name of a measurement; ``at`` is a factor (a float), or a window on the same pixels."""
+    where = f"x{at}" if isinstance(at, float) else f"window {at}"
+    return f"{task} {bias} {seed} {where}{' tuned' if tuned else ''}"
