@@ -45,22 +45,22 @@ def subset(order: Sequence[str], percent: float) -> list[str]:
     return list(order[:count])
 
 
-def write_list(path: Path, lines: Sequence[str]) -> Path:
-    """Writes a list file, as ``ImageDataset`` and MMSegmentation's data sets read it in ``ann_file``; returns it."""
+def write_list(path: Path, lines: Sequence[str]) -> str:
+    """Writes a list file, as ``ImageDataset`` and MMSegmentation's data sets read it; returns their ``ann_file``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{line}\n" for line in lines))
-    return path
+    return str(path)
 
 
-def write_coco(path: Path, source: Path, names: Collection[str]) -> Path:
-    """Writes the part of a COCO file that is about the images with these file names; returns the new file."""
+def write_coco(path: Path, source: Path, names: Collection[str]) -> str:
+    """Writes the part of a COCO file that is about the images with these file names; returns its ``ann_file``."""
     coco, wanted = json.loads(source.read_text()), set(names)
     coco["images"] = [image for image in coco["images"] if image["file_name"] in wanted]
     ids = {image["id"] for image in coco["images"]}
     coco["annotations"] = [one for one in coco["annotations"] if one["image_id"] in ids]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(coco))
-    return path
+    return str(path)
 
 
 def coco_classes(source: Path) -> dict[str, str]:

@@ -71,7 +71,7 @@ def test_kinds_of_nuclei_are_those_of_the_list_of_tissue() -> None:
 def test_a_part_of_a_coco_file_has_all_objects_of_its_images(tmp_path: Path) -> None:
     whole = json.loads(NUCLEI.read_text())
     names = [image["file_name"] for image in whole["images"][:5]]
-    part = json.loads(write_coco(tmp_path / "lists/part.json", NUCLEI, names).read_text())
+    part = json.loads(Path(write_coco(tmp_path / "lists/part.json", NUCLEI, names)).read_text())
     assert [image["file_name"] for image in part["images"]] == names
     ids = {image["id"] for image in part["images"]}
     assert part["annotations"] == [one for one in whole["annotations"] if one["image_id"] in ids]

@@ -67,7 +67,7 @@ def test_on_flowers(start: Path, names: Sequence[str]) -> Options:
     return (f"{dataset}.ann_file", _flower_list(start, names)), (f"{dataset}.data_prefix.img_path", "train")
 
 
-def _flower_list(start: Path, names: Sequence[str]) -> Path:
+def _flower_list(start: Path, names: Sequence[str]) -> str:
     lines = [f"{name} {FLOWER_KINDS.index(name.split('/')[0])}" for name in names]
     return write_list(start.with_suffix(".txt"), lines)
 
@@ -89,7 +89,7 @@ def test_on_boxes(start: Path, names: Sequence[str]) -> Options:
     return (f"{dataset}.ann_file", file), prefix, ("test_evaluator.ann_file", file)
 
 
-def _nuclei_file(start: Path, names: Sequence[str]) -> Path:
+def _nuclei_file(start: Path, names: Sequence[str]) -> str:
     return write_coco(start.with_suffix(".json"), NUCLEI / "annotations/instances_train.json", names)
 
 

@@ -30,7 +30,7 @@ def task(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Tas
 def entries(task: Task, options: Options, loader: str) -> list[dict[str, Any]]:
     """The entries of the data set that a run with these settings builds."""
     config = Config.fromfile(CONFIGS / task.config)
-    config.merge_from_dict({key: str(value) for key, value in options})
+    config.merge_from_dict(dict(options))
     init_default_scope(config.default_scope)
     dataset = Runner.build_dataloader(config[loader]).dataset
     return [dataset.get_data_info(index) for index in range(len(dataset))]
