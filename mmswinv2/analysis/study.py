@@ -221,7 +221,7 @@ def tested(options: Options = (), tune: bool = False) -> Callable[[Trained], dic
             runner = Runner.from_cfg(cfg)
             if tune:
                 runner.train()
-            return runner.test()
+            return {name: float(value) for name, value in runner.test().items()}  # some are NumPy's, which JSON lacks
 
     return measure
 
