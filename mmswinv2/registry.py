@@ -11,6 +11,7 @@ from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
+from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
@@ -27,3 +28,4 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     scope="mmswinv2",
     locations=["mmswinv2.engine"],
 )
+RUNNERS = Registry("runner", parent=MMENGINE_RUNNERS, scope="mmswinv2", locations=["mmswinv2.engine"])

@@ -6,7 +6,7 @@ This module is imported with the package, so at its top it imports neither torch
 
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
@@ -254,3 +254,26 @@ def lost_process(error: RuntimeError) -> str | None:
     )
     # gloo begins with a place in its own code
     return re.sub(r"^\[[^\]]*\] ", "", text.strip()).splitlines()[0].partition(". ")[0] if told and lost else None
+
+
+def on_all_processes(save: Callable[..., None]) -> Callable[..., None]:
+    """Returns a method of MMEngine's runner without ``master_only``, which lets the first process alone call it."""
+    return save.__wrapped__  # type: ignore[attr-defined]
+
+
+def join_processes_on_cpus(launcher: str, settings: Mapping[str, Any]) -> None:
+    """MMEngine's ``init_dist`` for processes that have no GPUs: it chooses one for each, whatever the backend is.
+
+    Args:
+        launcher: ``pytorch``, ``slurm`` or ``mpi``.
+        settings: As in ``env_cfg.dist_cfg``.
+    """
+    import torch
+    from mmengine.dist import init_dist
+
+    choose_gpu = torch.cuda.set_device
+    torch.cuda.set_device = lambda device: None
+    try:
+        init_dist(launcher, **settings)
+    finally:
+        torch.cuda.set_device = choose_gpu

@@ -96,10 +96,10 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
         if isinstance(error, OSError) and error.filename is None:
             error.filename = str(path)  # the kernel knows descriptors alone
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Makes a new name in a folder last. Without this, a loss of power may take the name away again."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import mmengine.runner.runner
+from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from mmengine.model import update_init_info
 from mmengine.runner.checkpoint import CheckpointLoader, save_checkpoint
@@ -24,6 +25,7 @@ from ..errors import CheckpointError, ConfigError
 from ..upstream import is_recorded
 from .archive import save_sealed
 from .load import load_pretrained
+from .sharded import has_parts, save_sharded, size_of
 from .sources import HUB_PREFIX, ZOOS, fetch_from_zoo, read_checkpoint
 
 REMOTE = ["http://", "https://", r"(\S+\:)?s3://", r"(\S+\:)?petrel://", HUB_PREFIX]
@@ -97,8 +99,12 @@ def save_to_disk(
         save_checkpoint(checkpoint, filename, file_client_args, backend_args)
         return
     start, path = time.perf_counter(), Path(filename)
-    save_sealed(checkpoint, path, checkpoint["meta"]["iter"], resumable="optimizer" in checkpoint)
-    took = f"{path.stat().st_size / 2**20:.1f} MiB in {time.perf_counter() - start:.1f} s"
+    iteration, resumable = checkpoint["meta"]["iter"], "optimizer" in checkpoint
+    if has_parts(checkpoint):
+        save_sharded(checkpoint, path, iteration, resumable)
+    elif is_main_process():
+        save_sealed(checkpoint, path, iteration, resumable)
+    took = f"{size_of(path) / 2**20:.1f} MiB in {time.perf_counter() - start:.1f} s"
     print_log(f"Wrote {filename}, {took}", logger="current")
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import CheckpointError
-from .archive import PARTIAL, check_archive, read_seal
+from .archive import PARTIAL, read_seal
+from .sharded import RUN, check_whole, remove
 
 LAST = "last_checkpoint"  # MMEngine's file with the path of the checkpoint that it wrote last
 NUMBERED = re.compile(r"(iter|epoch)_([0-9]+)\.pth")
@@ -41,7 +42,7 @@ def newest_whole(folders: Iterable[Path]) -> Newest:
     passed_over: list[str] = []
     for path, _ in sorted(resumable(folders).items(), key=lambda item: item[1], reverse=True):
         try:
-            check_archive(path)
+            check_whole(path)
             return Newest(path, passed_over)
         except CheckpointError as error:
             passed_over.append(str(error))
@@ -49,17 +50,17 @@ def newest_whole(folders: Iterable[Path]) -> Newest:
 
 
 def resumable(folders: Iterable[Path]) -> dict[Path, float]:
-    """The files that hold the state of a run, with the iterations that it had done, infinite where none can tell.
+    """What holds the state of a run, with the iterations that it had done, infinite where none can tell.
 
     MMEngine's own have no seal. They are known by their names; all of a run are named alike, so the number in the
     name, of iterations or epochs, is as good.
     """
-    paths = {path.resolve(): path for folder in folders for path in sorted(folder.glob("*.pth")) if path.is_file()}
+    paths = {path.resolve(): path for folder in folders for path in sorted(folder.glob("*.pth"))}
     found = {}
     for path in paths.values():
         match = NUMBERED.fullmatch(path.name)
         try:
-            seal = read_seal(path, str(path))
+            seal = read_seal(path / RUN if path.is_dir() else path, str(path))
         except (CheckpointError, OSError):
             if match:
                 found[path] = math.inf
@@ -110,5 +111,5 @@ def remove_partial(folders: Iterable[Path]) -> list[Path]:
     """Removes what saves that were killed have left, and returns it."""
     left = [path for folder in folders for path in folder.glob(f"*.pth{PARTIAL}")]
     for path in left:
-        path.unlink(missing_ok=True)
+        remove(path)
     return left

@@ -34,6 +34,7 @@ from safetensors import SafetensorError, safe_open
 from ..errors import CheckpointError
 from .archive import AGAIN, PICKLE, ZIP
 from .safe_pickle import load_pickle
+from .sharded import is_sharded, load_sharded
 
 Kind = Literal["torch", "safetensors"]
 
@@ -300,7 +301,9 @@ def _read_address(address: str, path: Path, map_location: Any) -> CheckpointFile
 
 def _read_file(path: Path, name: str, source: str, map_location: Any, names: tuple[str, ...]) -> CheckpointFile:
     metadata: dict[str, str] = {}
-    if file_kind(path, name, source) == "safetensors":
+    if is_sharded(path):
+        content = load_sharded(path, source, map_location)
+    elif file_kind(path, name, source) == "safetensors":
         content, metadata = _load_safetensors(path, source, map_location)
     else:
         content = load_pickle(path, source, map_location)

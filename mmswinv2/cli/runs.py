@@ -15,10 +15,12 @@ from torch.utils.data import DataLoader
 
 from ..checkpoint import (
     HUB_PREFIX,
+    is_sharded,
     openmmlab,  # noqa: F401, lets MMEngine read checkpoints safely
 )
 from ..datasets.named_pipeline import name_pipelines
-from ..engine.processes import limit_waiting, lost_processes_named
+from ..engine.processes import join_processes, lost_processes_named
+from ..engine.strategies import apply_strategy
 from ..engine.workers import watch_workers, worker_faults_named
 from ..errors import ConfigError, UserError
 from ..preflight import (
@@ -110,7 +112,12 @@ def print_remark(remark: str) -> None:
 
 def check_file(path: str, what: str) -> None:
     """Raises :class:`ConfigError` if a local file is missing; addresses such as https:// and hf-hub: pass."""
-    if "://" not in path and not path.startswith(HUB_PREFIX) and not os.path.isfile(path):
+    if (
+        "://" not in path
+        and not path.startswith(HUB_PREFIX)
+        and not os.path.isfile(path)
+        and not is_sharded(Path(path))
+    ):
         raise ConfigError(f"There is no {what} {os.path.abspath(path)}")
 
 
@@ -150,7 +157,9 @@ def build_runner(cfg: Config, loaders: tuple[str, ...]) -> Runner:
     if trains and all(hook.get("type") != FINITE_LOSS for hook in hooks):
         hooks.append(dict(type=FINITE_LOSS))  # a config may have one with settings of its own
     cfg.custom_hooks = [*hooks, *own]
-    limit_waiting(cfg)
+    apply_strategy(cfg)
+    for remark in join_processes(cfg):
+        print_remark(remark)
     if cfg.get("default_scope") == "mmdet":
         from mmdet.utils import setup_cache_size_limit_of_dynamo
 

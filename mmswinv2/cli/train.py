@@ -8,7 +8,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.device import get_device
 
-from ..checkpoint import HUB_PREFIX, check_archive, last_written, newest_whole, remove_partial, set_aside
+from ..checkpoint import HUB_PREFIX, check_whole, last_written, newest_whole, remove_partial, set_aside
 from ..errors import CheckpointError, ConfigError, EnvironmentProblem
 from ..preflight import LOADERS, check_new_run, check_resumed_config, check_work_dir
 from .disk import disk_faults_explained, stop_on_lost_log, warn_of_little_room
@@ -117,7 +117,7 @@ def enable_resume(cfg: Config, checkpoint: str) -> None:
         print(f"No checkpoint to resume in {cfg.work_dir}: training starts anew")
         return
     if checkpoint != "auto":
-        check_whole(found, cfg)
+        check_given(found, cfg)
     cfg.resume = True
     cfg.load_from = found
 
@@ -156,7 +156,7 @@ def run_folders(cfg: Config) -> list[Path]:
     return folders if last is None or "://" in last else [*folders, Path(last).parent]
 
 
-def check_whole(checkpoint: str, cfg: Config) -> None:
+def check_given(checkpoint: str, cfg: Config) -> None:
     """Refuses a checkpoint that is damaged, and names the newest one that is whole.
 
     Raises:
@@ -167,7 +167,7 @@ def check_whole(checkpoint: str, cfg: Config) -> None:
     if "://" in checkpoint or checkpoint.startswith(HUB_PREFIX):
         return  # looked at when it is there
     try:
-        check_archive(Path(checkpoint))
+        check_whole(Path(checkpoint))
     except CheckpointError as error:
         newest = newest_whole([Path(checkpoint).parent, *run_folders(cfg)]).path
         advice = f"The newest whole checkpoint is {newest}: --resume {newest}" if newest else "No other one is whole"

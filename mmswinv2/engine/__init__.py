@@ -6,15 +6,18 @@ from .layer_decay import LayerDecayOptimWrapperConstructor
 from .preemption import PreemptionHook
 from .resumable_loops import ResumableEpochLoop, ResumableIterLoop
 from .resumable_sampler import ResumableBatchSampler, ResumableSampler, SeededIndex
+from .strategies import PartedOptimizerRunner, ShardedRunner
 
 __all__ = [
     "FiniteLossHook",
     "LayerDecayOptimWrapperConstructor",
+    "PartedOptimizerRunner",
     "PreemptionHook",
     "ResumableBatchSampler",
     "ResumableEpochLoop",
     "ResumableIterLoop",
     "ResumableSampler",
     "SeededIndex",
+    "ShardedRunner",
     "WholeCheckpointHook",
 ]

@@ -27,11 +27,17 @@ class LateRemoval:
         """Notes a file."""
         self.noted.append(path)
 
+    def rmtree(self, path: str) -> None:
+        """Notes a folder: the checkpoint of a model in parts."""
+        self.noted.append(path)
+
     def remove_noted(self, kept: str | None) -> None:
         """Removes what was noted, but not ``kept``, which was written again since."""
         for path in self.noted:
             if path != kept and self.backend.isfile(path):
                 self.backend.remove(path)
+            elif path != kept and self.backend.isdir(path):
+                self.backend.rmtree(path)
         self.noted = []
 
 

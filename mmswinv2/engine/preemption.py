@@ -12,6 +12,7 @@ from mmengine.hooks import CheckpointHook, EMAHook, Hook
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
+from ..checkpoint import remove
 from ..registry import HOOKS
 from .children import bind_children
 from .resumable_loops import ResumableEpochLoop
@@ -105,7 +106,7 @@ class PreemptionHook(Hook):
         if saved and newer:
             runner.message_hub.runtime_info.pop(SAVED)
             if runner.rank == 0:
-                Path(saved).unlink(missing_ok=True)
+                remove(Path(saved))
 
 
 def _written(runner: Runner) -> list[str]:

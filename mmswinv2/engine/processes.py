@@ -1,14 +1,49 @@
-"""Several processes in one run: if one is gone or hangs, the others end with a sentence, and in a known time."""
+"""Several processes in one run: how they meet, and if one is gone or hangs, how the others end."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
+from typing import Any
 
 from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.dist import is_distributed
 
-from ..errors import TrainingError
-from ..upstream import lost_process
+from ..errors import ConfigError, TrainingError
+from ..upstream import join_processes_on_cpus, lost_process
 
 TIMEOUT = 600  # seconds, NCCL's own default; gloo's is 1800. A data loader gives up before, and names its image
+TOLD_BY = {  # a variable by which each launcher tells a process its number
+    "pytorch": ("RANK", "torchrun --nproc_per_node N"),
+    "slurm": ("SLURM_PROCID", "srun"),
+    "mpi": ("OMPI_COMM_WORLD_LOCAL_RANK", "mpirun"),
+}
+DDP = ("MMDistributedDataParallel", "MMSeparateDistributedDataParallel")
+
+
+def join_processes(cfg: Config) -> list[str]:
+    """Prepares a config for several processes, and on CPUs lets them meet; MMEngine does it on GPUs.
+
+    Args:
+        cfg: The config, with ``launcher``.
+
+    Returns:
+        What is different on CPUs from what the config says, in sentences.
+
+    Raises:
+        ConfigError: No launcher started this process.
+    """
+    limit_waiting(cfg)
+    launcher = cfg.get("launcher", "none")
+    if launcher == "none":
+        return []
+    variable, starter = TOLD_BY[launcher]
+    if variable not in os.environ and not is_distributed():
+        raise ConfigError(
+            f"--launcher {launcher}: the variable {variable} is not set, so nothing has started several processes: "
+            f"start the command by {starter}"
+        )
+    return _join_on_cpus(cfg) if get_device() == "cpu" else []
 
 
 def limit_waiting(cfg: Config) -> None:
@@ -16,6 +51,37 @@ def limit_waiting(cfg: Config) -> None:
     environment = cfg.get("env_cfg") or {}
     own = {"backend": "nccl", "timeout": TIMEOUT}  # the backend is MMEngine's own default
     cfg.env_cfg = {**environment, "dist_cfg": {**own, **(environment.get("dist_cfg") or {})}}
+
+
+def _join_on_cpus(cfg: Config) -> list[str]:
+    """gloo in the place of NCCL, DDP without a GPU of its own, and no SyncBN, of which PyTorch has none for CPUs."""
+    told = []
+    if cfg.env_cfg.dist_cfg.backend == "nccl":
+        cfg.env_cfg.dist_cfg.backend = "gloo"
+        told.append("there is no GPU, so the processes talk by gloo in the place of nccl")
+    wrapper = cfg.get("model_wrapper_cfg") or dict(
+        broadcast_buffers=False, find_unused_parameters=cfg.get("find_unused_parameters", False)
+    )
+    if wrapper.setdefault("type", DDP[0]) in DDP:
+        cfg.model_wrapper_cfg = {**wrapper, "device_ids": None}
+    if cfg.pop("sync_bn", None) is not None or _use_batch_norm(cfg.model):
+        told.append("SyncBN needs GPUs, so each process has the BatchNorm statistics of its own batch")
+    if not is_distributed():
+        join_processes_on_cpus(cfg.launcher, cfg.env_cfg.dist_cfg)
+    return told
+
+
+def _use_batch_norm(config: Any) -> bool:
+    """Puts BN in the place of SyncBN, in a nested config; returns whether there was any."""
+    found = False
+    if isinstance(config, MutableMapping):
+        if config.get("type") in ("SyncBN", "MMSyncBN"):
+            config["type"], found = "BN", True
+        config = list(config.values())
+    if isinstance(config, list | tuple):
+        for value in config:
+            found = _use_batch_norm(value) or found
+    return found
 
 
 @contextmanager

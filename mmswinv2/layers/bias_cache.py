@@ -41,11 +41,14 @@ class BiasVersions:
             pretrained_windows: The windows that normalise their offsets, of any shape.
 
         Returns:
-            None where no bias may be kept: with gradients, under a compiler, and for tensors that only stand for data.
+            None where no bias may be kept: with gradients, under a compiler, and for tensors that only stand for data
+            or of which other processes have parts.
         """
-        if torch.is_grad_enabled() or torch.compiler.is_compiling() or type(pretrained_windows) is not Tensor:
+        if torch.is_grad_enabled() or torch.compiler.is_compiling():
             return None
         sources = [*(parameter for network in networks for parameter in network.parameters()), pretrained_windows]
+        if any(type(source) not in (Tensor, nn.Parameter) for source in sources):
+            return None
         values = torch.cat([source.detach().float().flatten() for source in sources])
         last = self._last  # read once, because another thread may replace it meanwhile
         if last is not None and last[0].device == values.device and torch.equal(last[0], values):

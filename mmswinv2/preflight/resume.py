@@ -91,13 +91,13 @@ def check_resumed_config(cfg: Config, checkpoint_path: str) -> None:
 
     Args:
         cfg: The config.
-        checkpoint_path: A local file; any other address is not looked at.
+        checkpoint_path: A local file or folder; any other address is not looked at.
 
     Raises:
         CheckpointError: The file cannot be read.
         ConfigError: That run cannot go on with this config: names the keys that differ.
     """
-    if not os.path.isfile(checkpoint_path):
+    if not os.path.exists(checkpoint_path):
         return
     checkpoint = _without_tensors(checkpoint_path)
     try:

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import pytest
 import torch
 
-from mmswinv2.checkpoint import check_archive, read_checkpoint
+from mmswinv2.checkpoint import check_whole, read_checkpoint
 from mmswinv2.checkpoint.archive import PARTIAL, Seal, read_seal, save_sealed, write_whole
 from mmswinv2.errors import CheckpointError
 
@@ -30,7 +30,7 @@ def sealed(tmp_path: Path) -> Path:
 def test_a_seal_tells_how_far_the_run_was(sealed: Path) -> None:
     seal = read_seal(sealed, "")
     assert isinstance(seal, Seal) and seal.iter == 7 and seal.resumable
-    check_archive(sealed)
+    check_whole(sealed)
 
 
 def test_a_sealed_checkpoint_is_torch_s_own(sealed: Path) -> None:
@@ -42,7 +42,7 @@ def test_a_sealed_checkpoint_is_torch_s_own(sealed: Path) -> None:
 def test_an_archive_of_others_has_no_seal(tmp_path: Path) -> None:
     torch.save(CONTENT, tmp_path / "w.pth")
     assert read_seal(tmp_path / "w.pth", "") is None
-    check_archive(tmp_path / "w.pth")
+    check_whole(tmp_path / "w.pth")
 
 
 def test_any_flipped_bit_breaks_the_seal(sealed: Path) -> None:
@@ -58,7 +58,7 @@ def test_any_flipped_bit_breaks_the_seal(sealed: Path) -> None:
 
 def _refuse_broken_seal(path: Path) -> None:
     """A flipped bit in the seal's own words makes it no seal; then the records' checksums stand in for it."""
-    check_archive(path)
+    check_whole(path)
     if read_seal(path, "") is None:
         raise CheckpointError(f"{path.name}: damaged, its seal is none")
 
@@ -68,7 +68,7 @@ def test_a_file_cut_short_is_found_out(sealed: Path, left: int) -> None:
     """Also where only a part of the seal is missing, or all of it: the archive before it is whole then."""
     sealed.write_bytes(sealed.read_bytes()[:left])
     with pytest.raises(CheckpointError, match=r"cut short|damaged"):
-        check_archive(sealed)
+        check_whole(sealed)
 
 
 def test_a_file_whose_blocks_are_zero_is_found_out(sealed: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_file_whose_blocks_are_zero_is_found_out(sealed: Path) -> None:
     for kept in (0, size // 2):
         sealed.write_bytes(sealed.read_bytes()[:kept] + bytes(size - kept))
         with pytest.raises(CheckpointError, match=r"cut short|damaged"):
-            check_archive(sealed)
+            check_whole(sealed)
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_kill_while_it_is_written_leaves_a_whole_file(tmp_path: Path) -> None:
         time.sleep(draw.uniform(0, 0.02))
         process.kill()
         process.join()
-        check_archive(path)
+        check_whole(path)
         content = torch.load(path, weights_only=True)["x"]
         assert (content == read_seal(path, "").iter).all()
         partial += path.with_name(path.name + PARTIAL).exists()

@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 import mmswinv2.checkpoint.openmmlab  # noqa: F401, runners write whole checkpoints
-from mmswinv2.checkpoint import archive, check_archive
+from mmswinv2.checkpoint import archive, check_whole
 
 from .tiny_training import CLASSIFIER, ITERATIONS, SIMMIM, training
 
@@ -45,7 +45,7 @@ def test_the_only_checkpoint_stays_until_the_next_is_there(tmp_path: Path) -> No
     assert files.before == [[], ["iter_4.pth"], ["iter_8.pth"], ["iter_12.pth"]]
     (last,) = (tmp_path / "whole").glob("*.pth")
     assert last.name == "iter_15.pth"
-    check_archive(last)
+    check_whole(last)
 
 
 def test_the_best_stays_until_a_better_one_is_there(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ NEAR_KEYWORD = 0.6
 # What MMEngine's runner reads besides its arguments, and the test command.
 FURTHER = (
     *("compile", "sync_bn", "find_unused_parameters", "activation_checkpointing", "efficient_conv_bn_eval"),
-    *("model_wrapper_cfg", "custom_imports", "runner_type", "tta_model", "tta_pipeline"),
+    *("model_wrapper_cfg", "custom_imports", "runner_type", "strategy", "tta_model", "tta_pipeline"),
 )
 # Keys of MMDetection 2 and MMSegmentation 0, and what does their work now.
 FORMER = {

@@ -76,6 +76,7 @@ TOP = Shape(
         **dict.fromkeys(("load_from", "work_dir", "experiment_name", "default_scope"), TEXT_OR_NONE),
         "launcher": TEXT,
         "resume": Shape((bool,)),
+        "strategy": Shape((dict, str, None)),
     },
     due=("model",),
 )

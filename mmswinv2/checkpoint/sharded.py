@@ -1,0 +1,249 @@
+"""Checkpoints of models of which each process holds a part: a folder in the place of a file.
+
+The folder has a safetensors file of each process, written and read by ``torch.distributed.checkpoint``, and ``run.pth``
+with all else: what a checkpoint file holds, with a description in the place of each tensor that is in parts. Nothing
+in it is run. Any number of processes reads it, and so does a single one.
+
+It is written beside its place and renamed when all of it is on the disk. ``run.pth`` comes last and has the checksums
+of the other files, so a folder with a whole ``run.pth`` tells whether it is whole itself.
+"""
+
+import copy
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, distributed
+from torch.distributed import checkpoint as dcp
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.tensor import DTensor, Shard
+from torch.distributed.tensor import empty as empty_in_parts
+
+from ..errors import CheckpointError
+from .archive import AGAIN, CHUNK, PARTIAL, check_archive, save_sealed, sync_folder
+from .safe_pickle import load_pickle
+
+RUN, FILES, IN_PARTS = "run.pth", "files", "in_parts"
+_mesh: ContextVar[DeviceMesh | None] = ContextVar("mesh", default=None)
+
+
+def is_sharded(path: Path) -> bool:
+    """Whether a path is a folder that :func:`save_sharded` has written."""
+    return (path / RUN).is_file()
+
+
+def has_parts(checkpoint: Any) -> bool:
+    """Whether a tensor in a checkpoint is in parts."""
+    found: list[DTensor] = []
+    _mapped(checkpoint, lambda path, value: found.append(value) if isinstance(value, DTensor) else value)
+    return bool(found)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a checkpoint, a file or a folder; 0 where this process does not see it."""
+    files = path.iterdir() if path.is_dir() else [path] if path.exists() else []
+    return sum(file.stat().st_size for file in files)
+
+
+def save_sharded(checkpoint: dict[str, Any], folder: Path, iteration: int, resumable: bool) -> None:
+    """Writes a checkpoint, by all processes together, into a folder that all of them see.
+
+    Args:
+        checkpoint: What the runner saves; the same in all processes, but for the parts of its tensors.
+        folder: Its place. What is there is replaced at the end.
+        iteration, resumable: For the seal of ``run.pth``, as in :func:`.archive.save_sealed`.
+
+    Raises:
+        OSError: It cannot be written. What was there is still there.
+    """
+    first, partial = distributed.get_rank() == 0, folder.with_name(folder.name + PARTIAL)
+    parts: dict[str, DTensor] = {}
+
+    def describe(path: tuple[Any, ...], value: Any) -> Any:
+        if not isinstance(value, DTensor):
+            return value
+        name = "/".join(map(str, path))
+        parts[name] = value
+        return {IN_PARTS: name, "shape": list(value.shape), "dtype": str(value.dtype).removeprefix("torch.")}
+
+    rest = _mapped(checkpoint, describe)
+    with _together():
+        if first:
+            remove(partial)
+            partial.mkdir(parents=True)
+    with _together():
+        dcp.save(parts, storage_writer=dcp.HuggingFaceStorageWriter(str(partial), save_distributed=True))
+    with _together():
+        mine = sorted(partial.glob("*.safetensors"))[distributed.get_rank() :: distributed.get_world_size()]
+        sums: list[dict[str, str]] = [{} for _ in range(distributed.get_world_size())]
+        distributed.all_gather_object(sums, {file.name: _checksum(file) for file in mine})
+    with _together():
+        if first:
+            files = {name: checksum for some in sums for name, checksum in some.items()}
+            save_sealed({**rest, FILES: files}, partial / RUN, iteration, resumable)
+            sync_folder(partial)
+            _put_in_place(partial, folder)
+
+
+def load_sharded(folder: Path, source: str, map_location: Any) -> dict[str, Any]:
+    """Reads what :func:`save_sharded` wrote: each process its part inside :func:`loading_parts`, else all of it.
+
+    Args:
+        folder: The checkpoint.
+        source: What the user called it, for messages.
+        map_location: As for :func:`torch.load`, for all that is not in parts. With ``meta``, nothing else is read.
+
+    Raises:
+        CheckpointError: A file of it is missing or damaged, or is not what ``run.pth`` says.
+    """
+    mesh = _mesh.get()
+    content = load_pickle(folder / RUN, source, map_location)
+    if not isinstance(content, dict) or not isinstance(content.get(FILES), dict):
+        raise CheckpointError(f"{source}: its {RUN} does not name its other files; {AGAIN}")
+    files, described = content.pop(FILES), str(map_location) == "meta"
+    if not described:
+        _check_files(folder, source, files, mesh)
+    parts: dict[str, Tensor] = {}
+
+    def place(path: tuple[Any, ...], value: Any) -> Any:
+        if not _is_description(value):
+            return value
+        shape, dtype = torch.Size(value["shape"]), getattr(torch, value["dtype"])
+        if described:
+            return torch.empty(shape, dtype=dtype, device="meta")
+        parts[value[IN_PARTS]] = tensor = (
+            torch.empty(shape, dtype=dtype)
+            if mesh is None
+            else empty_in_parts(shape, dtype=dtype, device_mesh=mesh, placements=[Shard(0)])
+        )
+        return tensor
+
+    whole = _mapped(content, place)
+    if described:
+        return whole
+    try:
+        dcp.load(parts, storage_reader=dcp.HuggingFaceStorageReader(str(folder)), no_dist=mesh is None)
+    except Exception as error:  # a damaged file raises anything
+        raise CheckpointError(f"{source}: cannot be read ({_reason(error)}); {AGAIN}") from error
+    return whole
+
+
+def check_whole(path: Path) -> None:
+    """Finds out whether a checkpoint is whole: a file, or a folder that :func:`save_sharded` wrote.
+
+    Raises:
+        CheckpointError: The file, or one in the folder, is missing or damaged.
+    """
+    if not path.is_dir():
+        check_archive(path)
+        return
+    if not is_sharded(path):
+        raise CheckpointError(f"{path} is a folder without {RUN}, so it is no checkpoint")
+    check_archive(path / RUN)
+    _check_files(path, str(path), load_pickle(path / RUN, str(path), "cpu")[FILES], mesh=None)
+
+
+@contextmanager
+def loading_parts(mesh: DeviceMesh) -> Iterator[None]:
+    """Inside, :func:`load_sharded` gives each process its part of the tensors, and all processes call it together."""
+    before = _mesh.set(mesh)
+    try:
+        yield
+    finally:
+        _mesh.reset(before)
+
+
+def _mapped(value: Any, change: Callable[[tuple[Any, ...], Any], Any], path: tuple[Any, ...] = ()) -> Any:
+    """A copy of nested dicts, lists and tuples; ``change`` gives what stands in the place of a value, or the value."""
+    changed = change(path, value)
+    if changed is not value:
+        return changed
+    if isinstance(value, dict):
+        copied = copy.copy(value)  # with the attributes of a state dict
+        for key in value:
+            copied[key] = _mapped(value[key], change, (*path, key))
+        return copied
+    if isinstance(value, list | tuple):
+        return type(value)(_mapped(one, change, (*path, index)) for index, one in enumerate(value))
+    return value
+
+
+def _is_description(value: Any) -> bool:
+    return isinstance(value, dict) and set(value) == {IN_PARTS, "shape", "dtype"}
+
+
+def _check_files(folder: Path, source: str, files: Mapping[str, str], mesh: DeviceMesh | None) -> None:
+    """Compares the checksums of all files, several processes each some of them."""
+    rank, count = (0, 1) if mesh is None else (mesh.get_rank(), mesh.size())
+    fault = next(filter(None, (_fault(folder, name, files[name]) for name in sorted(files)[rank::count])), None)
+    faults = [fault]
+    if mesh is not None:
+        faults = [None] * count
+        distributed.all_gather_object(faults, fault)
+    for told in faults:
+        if told is not None:
+            raise CheckpointError(f"{source}: {told}; {AGAIN}")
+
+
+def _fault(folder: Path, name: str, checksum: str) -> str | None:
+    """What is wrong with a file of the folder; None: nothing."""
+    file = folder / name
+    if Path(name).name != name or not name.endswith(".safetensors"):
+        return f"{RUN} names {name!r}, which is no file of the folder"
+    if not file.is_file():
+        return f"{name} is missing, the part of one process"
+    return None if _checksum(file) == checksum else f"{name} is damaged, its checksum (SHA-256) is wrong"
+
+
+def _checksum(file: Path) -> str:
+    found = hashlib.sha256()
+    with open(file, "rb") as opened:
+        while part := opened.read(CHUNK):
+            found.update(part)
+    return found.hexdigest()
+
+
+@contextmanager
+def _together() -> Iterator[None]:
+    """Ends when all processes have come to the end; if one raises, all raise."""
+    error: BaseException | None = None
+    try:
+        yield
+    except Exception as caught:  # told to the others, then raised
+        error = caught
+    told: list[str | None] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(told, None if error is None else _reason(error))
+    if error is not None:
+        raise error
+    for rank, reason in enumerate(told):
+        if reason is not None:
+            raise OSError(f"process {rank} could not write its part: {reason}")
+
+
+def _reason(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _put_in_place(partial: Path, folder: Path) -> None:
+    """Renames the new folder; the old one, which has the same name, gives way."""
+    old = folder.with_name(folder.name + ".old" + PARTIAL)
+    remove(old)
+    if folder.exists():
+        os.replace(folder, old)
+    os.replace(partial, folder)
+    sync_folder(folder.parent)
+    remove(old)
+
+
+def remove(path: Path) -> None:
+    """Removes a checkpoint, a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
