@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from torch.nn import Parameter
 
 from ..arch import ARCHS, Arch
@@ -86,6 +87,8 @@ def _name_fault(name: object) -> str:
 
 
 def _tensor_fault(tensor: Tensor) -> str:
+    if type(tensor) is DTensor:  # of load_sharded, no file that is unpickled makes one
+        return _tensor_fault(tensor.to_local())
     if type(tensor) not in (Tensor, Parameter):
         return f"of the class {type(tensor).__name__}"
     if tensor.is_meta:

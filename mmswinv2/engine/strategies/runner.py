@@ -91,7 +91,7 @@ class ShardedRunner(ParallelRunner):
             model = MODELS.build(config)
         if sync_bn := self.cfg.get("sync_bn"):
             model = convert_sync_batchnorm(model, sync_bn)
-        fully_shard(model, mesh=self.mesh)
+        fully_shard(model, mesh=self.mesh, reshard_after_forward=True)  # whole weights after a test would be in the way
         return model.to(get_device())  # buffers, as those of the data preprocessor
 
     def _copy(self, memo: dict[int, Any]) -> nn.Module:
