@@ -26,7 +26,7 @@ BELOW = {
     "models": {*BASE, "registry", "arch", "layers", "checkpoint"},
     "datasets": {*BASE, "registry"},
     "evaluation": {*BASE, "registry"},
-    "engine": {*BASE, "registry", "checkpoint", "models", "datasets"},
+    "engine": {*BASE, "registry", "layers", "checkpoint", "models", "datasets"},
     "analysis": {*BASE, "registry", "arch", "layers", "checkpoint", "models"},
     "benchmark": {*BASE, "", "arch", "layers", "checkpoint", "models"},
     "preflight": {*BASE, "registry", "arch", "layers", "checkpoint", "models", "datasets"},

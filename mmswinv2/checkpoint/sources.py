@@ -265,13 +265,10 @@ def read_checkpoint(source: str, map_location: Any = "cpu") -> CheckpointFile:
     if "://" in source:
         with _downloaded(source) as path:
             return _read_address(source, path, map_location)
-    names: tuple[str, ...]
+    path = fetch_from_hub(source) if source.startswith(HUB_PREFIX) else Path(source).expanduser()
+    names: tuple[str, ...] = (path.stem,)
     if source.startswith(HUB_PREFIX):
-        path = fetch_from_hub(source)
-        names = path.stem, source.removeprefix(HUB_PREFIX).partition("@")[0].rpartition("/")[-1]
-    else:
-        path = Path(source).expanduser()
-        names = (path.stem,)
+        names += (source.removeprefix(HUB_PREFIX).partition("@")[0].rpartition("/")[-1],)
     return replace(_read_file(path, path.name, source, map_location, names), config=_config_beside(path))
 
 

@@ -149,7 +149,7 @@ def build_runner(cfg: Config, loaders: tuple[str, ...]) -> Runner:
         dict(type="mmswinv2.WeightsCheckHook", whole_model=not trains),
     ]
     if trains:
-        own.append(dict(type="mmswinv2.PreemptionHook"))
+        own += [dict(type="mmswinv2.AgreementHook"), dict(type="mmswinv2.PreemptionHook")]
         keep_whole_checkpoints(cfg)
     types = [hook["type"] for hook in own]
     # A dumped config has them already, with the settings of its own run.

@@ -2,6 +2,7 @@
 
 from mmengine.config import Config
 
+from .agreement import AgreementHook
 from .builds import explain_failed_build
 from .coco import check_coco_annotations
 from .config import (
@@ -22,6 +23,7 @@ from .types import explain_unknown_type
 __all__ = [
     "DECODED_SUFFIXES",
     "LOADERS",
+    "AgreementHook",
     "DataCheckHook",
     "WeightsCheckHook",
     "check_config",

@@ -73,9 +73,11 @@ def sharded(cfg: Config) -> None:
     """Each process has a part of parameters, gradients and the optimizer's state; a block is whole while it computes.
 
     Raises:
-        ConfigError: The config wraps its model, in its own way.
+        ConfigError: The config wraps its model in its own way, or compiles it.
     """
     _refuse_wrapper(cfg)
+    if cfg.get("compile"):
+        raise ConfigError("strategy fsdp2 and compile exclude each other: set compile=False, or take ddp or zero1")
     _take_runner(cfg, "mmswinv2.ShardedRunner")
 
 

@@ -37,7 +37,7 @@ def test_goes_on_under_another_strategy_and_number_of_processes(
 ) -> None:
     """From iteration 4 on the losses are those of a run that was not interrupted."""
     alone = train(config(tmp_path / "alone", 1, None, 8))
-    together(tmp_path, 2, {before: config(tmp_path / before, 2, before, 4)})
+    together(tmp_path, 2, {before: config(tmp_path / before, 2, before, 8)})
     resumed = config(
         tmp_path / "resumed", processes, after, 8, load_from=str(tmp_path / before / "iter_4.pth"), resume=True
     )
@@ -75,6 +75,7 @@ def test_two_processes_share_a_model_and_save_it_in_parts(tmp_path: Path) -> Non
         (dict(strategy="fsdp"), "strategy='fsdp' is unknown, choose one of ddp, zero1, fsdp2"),
         (dict(strategy=dict(type="ddp", bucket=1)), "strategy ddp: .*unexpected keyword argument 'bucket'"),
         (dict(strategy="zero1", runner_type="MyRunner"), "strategy and runner_type='MyRunner' exclude each other"),
+        (dict(strategy="fsdp2", compile=True), "strategy fsdp2 and compile exclude each other"),
         (dict(strategy="fsdp2", model_wrapper_cfg=dict(type="MMFullyShardedDataParallel")), "exclude each other"),
     ],
 )
