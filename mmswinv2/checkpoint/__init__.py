@@ -1,6 +1,7 @@
 """Checkpoints: reading them safely, recognising their form, remapping, checking, writing."""
 
 from ..errors import CheckpointError
+from .archive import save_sealed
 from .backbone import BackboneCheckpoint, NativeWeights, describe_arch, model_weights, open_checkpoint, to_native
 from .convert import TARGETS, check_target, convert, save_converted
 from .forms import FORMS
@@ -36,6 +37,7 @@ __all__ = [
     "remove",
     "remove_partial",
     "save_converted",
+    "save_sealed",
     "set_aside",
     "to_native",
 ]

@@ -7,6 +7,7 @@ import torch
 from mmengine.config import Config
 
 from mmswinv2.checkpoint import check_whole, read_checkpoint
+from mmswinv2.cli.convert import write_run
 from mmswinv2.engine.strategies import STRATEGIES, apply_strategy
 from mmswinv2.errors import CheckpointError, ConfigError
 
@@ -59,6 +60,8 @@ def test_two_processes_share_a_model_and_save_it_in_parts(tmp_path: Path) -> Non
     assert content["meta"]["iter"] == 4
     torch.testing.assert_close(content["ema_state_dict"]["module.head.weight"], weights["head.weight"])
     assert all(state["exp_avg"].shape == state["exp_avg_sq"].shape for state in content["optimizer"]["state"].values())
+    write_run(str(folder), tmp_path / "one.pth")
+    torch.testing.assert_close(read_checkpoint(str(tmp_path / "one.pth")).content, content, atol=0, rtol=0)
     part = sorted(folder.glob("*.safetensors"))[1]
     part.write_bytes(part.read_bytes()[:-1] + b"\1")
     with pytest.raises(CheckpointError, match=f"{part.name} is damaged, its checksum"):
@@ -67,6 +70,19 @@ def test_two_processes_share_a_model_and_save_it_in_parts(tmp_path: Path) -> Non
     for read in (check_whole, lambda path: read_checkpoint(str(path))):
         with pytest.raises(CheckpointError, match=f"{part.name} is missing, the part of one process"):
             read(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "sentence"),
+    [
+        ({"meta": {"iter": 3}}, "one.safetensors", "the checkpoint of a run is a .pth file"),
+        ({"state_dict": {}}, "one.pth", "it is no checkpoint of a run"),
+    ],
+)
+def test_refuses_to_make_a_file_of(content: dict, name: str, sentence: str, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "source.pth")
+    with pytest.raises(CheckpointError, match=sentence):
+        write_run(str(tmp_path / "source.pth"), tmp_path / name)
 
 
 @pytest.mark.parametrize(
