@@ -1,7 +1,8 @@
 # UPerNet, SwinV2-G, window 40, crop 640: 80k iterations at batch 32 (32 GPUs x 1 image), lr 4e-5.
 # Source: arXiv 2111.09883, appendix A2.2; heads and test as for SwinV2-L. How GPUs share the batch is inferred.
 # Tested at 896 px and window 56 (+0.2 mIoU): --cfg-options model.backbone.window_size=56
-#   model.test_cfg.crop_size=896,896 model.test_cfg.stride=597,597 test_dataloader.dataset.pipeline.1.scale=3584,896
+#   'model.test_cfg.crop_size=(896,896)' 'model.test_cfg.stride=(597,597)'
+#   'test_dataloader.dataset.pipeline.1.scale=(3584,896)'
 # ImageNet weights: --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
 _base_ = [
     "../_base_/models/upernet_swinv2.py",

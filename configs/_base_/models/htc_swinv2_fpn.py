@@ -59,7 +59,12 @@ model = dict(
             loss_seg=dict(type="CrossEntropyLoss", ignore_index=255, loss_weight=0.2),
         ),
     ),
-    train_cfg=dict(rcnn=rcnn),
+    train_cfg=dict(
+        # Anchors may cross the border, which MMDetection's HTC forbids (0): at a tenth of its size a narrow image may
+        # hold no anchor as a whole, and MMDetection then stops.
+        rpn=dict(allowed_border=-1),
+        rcnn=rcnn,
+    ),
     test_cfg=dict(rcnn=dict(score_thr=0.001, nms=dict(type="soft_nms"))),
 )
 del num_classes, channels, rcnn, stage  # not keys of the config
