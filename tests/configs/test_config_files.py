@@ -11,7 +11,7 @@ from mmengine.registry import MODELS, DefaultScope
 from ..support import ROOT
 
 CONFIGS = sorted(path for path in (ROOT / "configs").rglob("*.py") if "_base_" not in path.parts)
-RECIPES = [path for path in CONFIGS if path.parent.name in ("mask_rcnn", "cascade_mask_rcnn", "upernet")]
+RECIPES = [path for path in CONFIGS if path.parent.name in ("mask_rcnn", "cascade_mask_rcnn", "htc", "upernet")]
 VARIANTS = {
     *(
         f"mask-rcnn_swinv2-{arch}-w{w}_fpn_{s}_coco"
@@ -22,8 +22,13 @@ VARIANTS = {
     *(f"cascade-mask-rcnn_swinv2-{arch}-w16_fpn_ms-3x_coco" for arch in "tsb"),
     *(f"upernet_swinv2-{arch}-w{w}_8xb2-160k_ade20k-512x512" for arch in "tsb" for w in (8, 16)),
     "upernet_swinv2-l-w40_8xb8-amp-40k_ade20k-640x640",
+    "upernet_swinv2-g-w40_32xb1-80k_ade20k-640x640",
+    "htc++_swinv2-l-w32_fpn_32xb2-3x_coco-1536x1536",
+    "htc++_swinv2-g-w32_fpn_96xb1-67500it_objects365v2",
+    "htc++_swinv2-g-w32_fpn_96xb1-45k_coco-1536x1536",
 }
-ARCHS = {"t": "tiny", "s": "small", "b": "base", "l": "large"}
+ARCHS = {"t": "tiny", "s": "small", "b": "base", "l": "large", "g": "giant"}
+LENGTHS = {"1x": 12, "3x": 36, "40k": 40000, "45k": 45000, "67500it": 67500, "80k": 80000, "160k": 160000}
 
 
 def each(paths: list[Path]) -> pytest.MarkDecorator:
@@ -79,20 +84,28 @@ def test_recipe_is_what_its_name_says(path: Path) -> None:
     assert config.model.backbone.window_size == int(window)
     assert config.optim_wrapper.constructor == "mmswinv2.LayerDecayOptimWrapperConstructor"
     assert config.optim_wrapper.type == ("AmpOptimWrapper" if "amp" in path.stem else "OptimWrapper")
-    if "coco" in path.stem:
-        assert config.train_cfg.max_epochs == (36 if "3x" in path.stem else 12)
-        assert config.param_scheduler[-1].end == config.train_cfg.max_epochs
-        batch = 8 * config.train_dataloader.batch_size
+    (length,) = [LENGTHS[word] for word in re.split("[_-]", path.stem) if word in LENGTHS]
+    assert length == (config.train_cfg.get("max_epochs") or config.train_cfg.max_iters)
+    assert length == config.param_scheduler[-1].end
+    batch = re.search(r"_(\d+)xb(\d+)-", path.stem)
+    gpus, per_gpu = map(int, batch.groups()) if batch else (8, 2)
+    assert config.train_dataloader.batch_size == per_gpu
+    assert config.auto_scale_lr.base_batch_size == gpus * per_gpu
+
+
+@each([path for path in RECIPES if re.search(r"-\d+x\d+$", path.stem)])
+def test_crop_is_what_the_name_says(path: Path) -> None:
+    """Images are cropped and padded to it; sliding windows of UPerNet have it too."""
+    side = int(path.stem.rsplit("x", 1)[1])
+    config = Config.fromfile(path)
+    preprocessor = config.model.data_preprocessor
+    crop = next(step for step in config.train_pipeline if step.type == "RandomCrop").crop_size
+    if path.parent.name == "upernet":
+        padded, tested = preprocessor.size, config.model.test_cfg.crop_size
+        assert crop == padded == tested == (side, side)
     else:
-        gpus, per_gpu = map(int, path.stem.split("_")[2].split("-")[0].split("xb"))
-        assert per_gpu == config.train_dataloader.batch_size
-        assert config.train_cfg.max_iters == (160000 if "160k" in path.stem else 40000)
-        assert config.param_scheduler[-1].end == config.train_cfg.max_iters
-        side = int(path.stem.rsplit("x", 1)[1])
-        crop = next(step for step in config.train_pipeline if step.type == "RandomCrop").crop_size
-        assert crop == config.model.data_preprocessor.size == config.model.test_cfg.crop_size == (side, side)
-        batch = gpus * per_gpu
-    assert config.auto_scale_lr.base_batch_size == batch
+        (pad,) = preprocessor.batch_augments
+        assert crop == pad.size == (side, side)
 
 
 @pytest.mark.parametrize("root", ["/elsewhere/coco/", "/elsewhere/coco"])

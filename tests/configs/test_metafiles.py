@@ -17,6 +17,7 @@ METAFILES = {path: load(ROOT / path) for path in INDEX["Import"]}
 MODEL_ENTRIES = [entry for metafile in METAFILES.values() for entry in metafile["Models"]]
 TRAINING_DATA = {
     "COCO_ROOT": "COCO",
+    "OBJECTS365_ROOT": "Objects365-v2",
     "ADE20K_ROOT": "ADE20K",
     "IMAGENET_ROOT": "ImageNet-1k",
     "IMAGENET22K_ROOT": "ImageNet-22k",
@@ -71,13 +72,15 @@ def test_entry_agrees_with_its_config(entry: dict) -> None:
         "Training Data": next(data for variable, data in TRAINING_DATA.items() if f"${variable}:" in root),
         "Batch Size": config.auto_scale_lr.base_batch_size,
         **length,
-        **starts_from(backbone.get("init_cfg")),
+        **starts_from(config),
     }
 
 
-def starts_from(init_cfg: dict | None) -> dict[str, str]:
-    """The recipe in whose work dir the weights lie."""
-    return {"Starts From": Path(init_cfg["checkpoint"]).parent.name} if init_cfg else {}
+def starts_from(config: Config) -> dict[str, str]:
+    """The recipe in whose work dir the weights of the backbone or of the whole model lie."""
+    init_cfg = config.model.backbone.get("init_cfg") or {}
+    file = init_cfg.get("checkpoint") or config.load_from
+    return {"Starts From": Path(file).parent.name} if file else {}
 
 
 def test_nothing_is_claimed_that_was_not_measured() -> None:

@@ -29,6 +29,8 @@ class Official(NamedTuple):
     epochs: int
     weight_decay: float = 0.05
     layer_decay: float = 1.0
+    max_norm: float = 5.0
+    iterations: bool = False  # lengths are in iterations
 
     @property
     def scale(self) -> float:
@@ -40,8 +42,13 @@ ON_22K = Official(4096, 1.25e-4, 1.25e-7, 1.25e-6, 5, 90, weight_decay=0.1)
 FROM_22K = Official(1024, 2e-5, 2e-8, 2e-7, 5, 30, weight_decay=1e-8)
 FROM_SIMMIM = Official(2048, 1.25e-3, 2.5e-7, 2.5e-7, 20, 100, layer_decay=0.75)
 SIMMIM = Official(2048, 1e-4, 5e-7, 1e-5, 10, 800)  # lr / 10 after epoch 700 instead of a cosine
-# In iterations; where warm-up starts and the cosine ends is not published.
-GIANT = Official(9216, 1.4e-3 / 18, 0.005 * 1.4e-3 / 18, 0.01 * 1.4e-3 / 18, 30000, 152000, weight_decay=0.1)
+# Of giant it is not published where warm-up starts and the cosine ends.
+OF_GIANT: dict[str, float] = {"weight_decay": 0.1, "max_norm": 100.0}
+GIANT_SIMMIM = Official(9216, 1.4e-3 / 18, 7e-6 / 18, 1.4e-5 / 18, 30000, 152000, **OF_GIANT, iterations=True)
+GIANT_ON_22K = Official(
+    9216, 1.4e-3 / 18, 1.4e-6 / 18, 1.4e-5 / 18, 20000, 228000, **OF_GIANT, layer_decay=0.87, iterations=True
+)
+GIANT_FROM_22K = Official(576, 2.1e-5 / 1.125, 2.1e-8 / 1.125, 2.1e-7 / 1.125, 2, 10, **OF_GIANT)
 
 RECIPES = {  # name: official recipe, stochastic depth
     **{f"swinv2-t-w{w}_8xb128-300e_in1k-256px": (SCRATCH, 0.2) for w in (8, 16)},
@@ -52,8 +59,11 @@ RECIPES = {  # name: official recipe, stochastic depth
     **{f"swinv2-{arch}-w24_in22k-pre_16xb64-30e_in1k-384px": (FROM_22K, 0.2) for arch in "bl"},
     **{f"simmim_swinv2-{arch}-w12_16xb128-800e_in1k-192px": (SIMMIM, 0.1) for arch in "sbl"},
     "simmim_swinv2-h-w12_32xb64-800e_in1k-192px": (SIMMIM, 0.1),
-    "simmim_swinv2-g-w12_144xb64-152k_in22k-192px": (GIANT, 0.1),
+    "simmim_swinv2-g-w12_144xb64-152k_in22k-192px": (GIANT_SIMMIM, 0.1),
     "swinv2-b-w14_simmim-pre_16xb128-100e_in1k-224px": (FROM_SIMMIM, 0.1),
+    "swinv2-h-w14_simmim-pre_32xb64-100e_in1k-224px": (FROM_SIMMIM, 0.1),
+    "swinv2-g-w12_simmim-pre_144xb64-228k_in22k-192px": (GIANT_ON_22K, 0.3),
+    "swinv2-g-w40_in22k-pre_72xb8-10e_in1k-640px": (GIANT_FROM_22K, 0.5),
 }
 CONFIGS = {path.stem: path for folder in ("imagenet", "simmim") for path in (ROOT / f"configs/{folder}").glob("*.py")}
 FAMILIES = {official: name for name, (official, _) in RECIPES.items()}  # one recipe of each
@@ -91,7 +101,8 @@ def test_recipe_is_what_its_name_says(name: str) -> None:
         assert {step.input_size for step in loader.dataset.pipeline[1:]} == {int(parts["side"])}
     classes = {None: {"in1k": 1000, "in22k": 21841}[parts["data"]], "simmim_": None}[parts["simmim"]]
     assert config.model.get("num_classes") == classes
-    assert config.model.get("data_preprocessor", {}).get("num_classes") == classes
+    mixup = config.model.get("data_preprocessor") or {}
+    assert mixup.get("num_classes") == (None if parts["arch"] == "g" else classes)
 
 
 @each
@@ -114,7 +125,7 @@ def test_optimizer_is_the_official_one(name: str) -> None:
     assert optimizer.lr == pytest.approx(official.lr * official.scale)
     assert (optimizer.type, optimizer.betas, optimizer.eps) == ("AdamW", (0.9, 0.999), 1e-8)
     assert optimizer.weight_decay == official.weight_decay
-    assert config.optim_wrapper.clip_grad == dict(max_norm=100.0 if official is GIANT else 5.0)
+    assert config.optim_wrapper.clip_grad == dict(max_norm=official.max_norm)
     assert not config.get("custom_hooks")  # such as EMAHook
 
 
@@ -128,7 +139,8 @@ def test_weights_come_from_the_recipe_of_the_link_before(name: str) -> None:
         return
     work_dir, file = Path(init_cfg.checkpoint).parts[1:]
     before = parts_of(work_dir)
-    assert file == f"epoch_{before['length']}.pth"
+    last = f"epoch_{before['length']}" if before["unit"] == "e" else f"iter_{before['length']}000"
+    assert file == f"{last}.pth"
     assert work_dir in RECIPES
     assert before["arch"] == arch
     assert source == ("simmim" if before["simmim"] else before["data"])
@@ -165,8 +177,9 @@ def official_rate(official: Official, epoch: float) -> float:
 def test_learning_rate_is_the_official_one_throughout(official: Official, name: str) -> None:
     """From the first iteration to the last; MMEngine ends a warm-up one iteration earlier."""
     config, epoch_length = Config.fromfile(CONFIGS[name]), 4
-    if official is GIANT:  # by iteration; a thousand of them stand for one
-        official, epoch_length = official._replace(warmup=30, epochs=152), 1
+    if official.iterations:  # a thousand of them stand for one
+        official = official._replace(warmup=official.warmup // 1000, epochs=official.epochs // 1000)
+        epoch_length = 1
         for scheduler in config.param_scheduler:
             scheduler.update({key: scheduler[key] // 1000 for key in ("begin", "end", "T_max") if key in scheduler})
     rates = learning_rates(config, official.epochs, epoch_length)

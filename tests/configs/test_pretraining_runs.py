@@ -192,6 +192,25 @@ def test_22k_goes_on_to_1k_at_twice_the_window(run: Run) -> None:
     assert metric("accuracy/top1", run(to_test(after), sizes)) == metric("accuracy/top1", printed)
 
 
+@pytest.mark.full
+def test_giant_goes_on_from_simmim_to_22k_and_1k(run: Run) -> None:
+    """The three stages of giant, by the configs alone: no Mixup, and window 12, 12 and 40."""
+    first, second, third = (
+        "simmim_swinv2-g-w12_144xb64-152k_in22k-192px",
+        "swinv2-g-w12_simmim-pre_144xb64-228k_in22k-192px",
+        "swinv2-g-w40_in22k-pre_72xb8-10e_in1k-640px",
+    )
+    iterations = {"train_cfg.max_iters": 2}
+    classifier = {**SMALL, **SMALL_IMAGES, **BATCHES, "model.num_classes": CLASSES}
+    run(to_train(first), {**SIMMIM, **iterations})
+    for before, after, length in ((first, second, iterations), (second, third, EPOCH)):
+        weights = {"model.backbone.init_cfg.checkpoint": written(before)}
+        printed = run(to_train(after), {**classifier, **length, **weights})
+        assert "pretrained window    12, 12, 12, 6, told by its buffer" in printed
+        assert_learning_rates_are_scaled(after)
+    assert metric("accuracy/top1", run(to_test(third), classifier)) == metric("accuracy/top1", printed)
+
+
 def test_simmim_goes_on_to_classifier_detector_and_segmentor(run: Run) -> None:
     """The four commands of the page: from window 12 to 14 and to 16, and the pretrained window is never said."""
     simmim = "simmim_swinv2-b-w12_16xb128-800e_in1k-192px"
