@@ -6,9 +6,10 @@ not saved: with ``accumulative_counts``, a checkpoint loses nothing only after a
 number.
 """
 
+import math
 from typing import Any
 
-from mmengine.dist import broadcast_object_list, get_rank
+from mmengine.dist import broadcast_object_list, get_rank, get_world_size
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop
 from torch import nn
 
@@ -18,7 +19,7 @@ from ..registry import LOOPS
 from ..upstream import choose_val_interval, count_epoch
 from .resumable_sampler import ResumableBatchSampler, ResumableSampler, SeededItems
 
-EPOCH_START = "epoch_start"
+PLACE = "data_place"  # in the message hub, and so in every checkpoint
 
 
 class _Resumable(BaseLoop):
@@ -55,13 +56,39 @@ class _Resumable(BaseLoop):
         """Runs MMEngine's loop."""
         return super().run()
 
-    def skip(self, num_batches: int) -> None:
-        """Leaves out the batches that this process has had, in the epoch or, if infinite, in the whole run."""
+    def skip_what_was_had(self) -> int:
+        """Leaves out the samples that the run has had, in the epoch or, if infinite, in the whole run.
+
+        With other processes or another batch size, ``iter`` does not tell how many these are. So the place where
+        such a change took place is kept.
+
+        Returns:
+            The batches, of the present size, that were had.
+
+        Raises:
+            ConfigError: The size of a batch has changed, and batches are put together by a sampler of their own.
+        """
         batches = self.dataloader.batch_sampler
-        if isinstance(batches, ResumableBatchSampler):
-            batches.skip(num_batches)
+        grouped, size = isinstance(batches, ResumableBatchSampler), batches.batch_size * get_world_size()
+        epoch = 0 if self.infinite else self.epoch
+        place = self.runner.message_hub.runtime_info.get(PLACE)
+        if place is None or place["epoch"] != epoch:
+            place = dict(epoch=epoch, iter=0 if self.infinite else self.iter, samples=0, batch=size, grouped=grouped)
+        had = place["samples"] + (self.iter - place["iter"]) * place["batch"]
+        if grouped:
+            if had and place["batch"] != size:
+                raise ConfigError(
+                    f"the run had {place['batch']} images in an iteration, now it has {size}, and "
+                    "train_dataloader.batch_sampler puts them together in another order: resume with the same batch "
+                    "size and number of processes, or from a checkpoint of an epoch's end"
+                )
+            batches.skip(had // size)
         else:
-            self.sampler.skip(num_batches * self.dataloader.batch_size)
+            self.sampler.skip(had)
+        if place["batch"] != size:
+            place = {**place, "iter": self.iter, "samples": had, "batch": size}
+        self.runner.message_hub.update_info(PLACE, place)
+        return math.ceil(had / size)
 
     def run_iter(self, *args: Any) -> None:
         """Runs one iteration. Its draws (drop path, Mixup) depend on run, process and iteration alone."""
@@ -86,7 +113,7 @@ class ResumableIterLoop(_Resumable, IterBasedTrainLoop):
         """
         self.runner.call_hook("before_train")
         self.runner.call_hook("before_train_epoch")  # may have the sampler start at the beginning
-        self.skip(self.iter)
+        self.skip_what_was_had()
         self.dataloader_iterator = iter(self.dataloader)
         while self.iter < self.max_iters and not self.stop_training:
             self.runner.model.train()
@@ -115,32 +142,11 @@ class ResumableEpochLoop(_Resumable, EpochBasedTrainLoop):
 
     def run_epoch(self) -> None:
         """Trains the rest of an epoch: all of it, unless the run was resumed within it."""
-        done = self._batches_done()
         self.runner.call_hook("before_train_epoch")
         self.sampler.set_epoch(self.epoch)
-        self.skip(done)
+        done = self.skip_what_was_had()
         self.runner.model.train()
         for index, data_batch in enumerate(self.dataloader, start=done):
             self.run_iter(index, data_batch)
         self.runner.call_hook("after_train_epoch")
         count_epoch(self)
-
-    def _batches_done(self) -> int:
-        """Returns how many batches of this epoch the resumed run has had.
-
-        It is not ``iter`` minus whole epochs: with other GPUs, those before may have had another length.
-
-        Raises:
-            ConfigError: This epoch began with another number of iterations.
-        """
-        length = len(self.dataloader)
-        start = self.runner.message_hub.runtime_info.get(EPOCH_START)  # part of every checkpoint
-        if start is None or start["epoch"] != self.epoch:
-            start = {"epoch": self.epoch, "iter": self.iter, "length": length}
-            self.runner.message_hub.update_info(EPOCH_START, start)
-        if start["length"] != length:
-            raise ConfigError(
-                f"the checkpoint was written within an epoch of {start['length']} iterations, now it has {length}: "
-                "resume with the same data, batch size and number of processes, or from a checkpoint of an epoch's end"
-            )
-        return self.iter - start["iter"]

@@ -104,12 +104,12 @@ class ResumableSampler(Sampler[SeededIndex]):
 
     def __len__(self) -> int:
         """Samples of this process in an epoch."""
-        return math.ceil((self._epoch_end() - self.rank) / self.world_size)
+        return math.ceil((self._epoch_end(0) - self.rank) / self.world_size)
 
     def __iter__(self) -> Iterator[SeededIndex]:
-        first = self.rank + self.skipped * self.world_size
+        first = self.rank + self.skipped
         if not self.infinite:
-            yield from self._samples(self.epoch, range(first, self._epoch_end(), self.world_size))
+            yield from self._samples(self.epoch, range(first, self._epoch_end(self.skipped), self.world_size))
             return
         size = len(self.dataset)
         epoch, first = divmod(first, size)
@@ -123,12 +123,13 @@ class ResumableSampler(Sampler[SeededIndex]):
         self.skipped = 0
 
     def skip(self, num_samples: int) -> None:
-        """Leaves out the samples that this process has had, in the epoch or, if infinite, in the whole run."""
+        """Leaves out the samples that all processes have had, in the epoch or, if infinite, in the whole run."""
         self.skipped = num_samples
 
-    def _epoch_end(self) -> int:
+    def _epoch_end(self, first: int) -> int:
+        """Where an epoch ends that begins at ``first``, which is not 0 if other processes began it."""
         size = len(self.dataset)
-        return math.ceil(size / self.world_size) * self.world_size if self.round_up else size
+        return first + math.ceil((size - first) / self.world_size) * self.world_size if self.round_up else size
 
     def _samples(self, epoch: int, positions: range) -> Iterator[SeededIndex]:
         """Yields the samples at these positions of an epoch. Positions behind its end start it again."""

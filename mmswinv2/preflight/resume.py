@@ -146,16 +146,18 @@ def is_fatal(difference: Difference, checkpoint: Mapping[str, Any]) -> bool:
     """Whether a run cannot go on with a change."""
     key, *_ = difference
     if key == "train_dataloader.batch_size":
-        return within_epoch(checkpoint)
+        return within_grouped_epoch(checkpoint)
     return bool(FATAL.fullmatch(key))
 
 
-def within_epoch(checkpoint: Mapping[str, Any]) -> bool:
-    """Whether a checkpoint of :class:`ResumableEpochLoop` was written within an epoch, whose batches it counts."""
+def within_grouped_epoch(checkpoint: Mapping[str, Any]) -> bool:
+    """Whether a run was within an epoch whose batches a :class:`ResumableBatchSampler` had put together."""
     match checkpoint:
         case {
             "meta": {"epoch": int(epoch), "iter": int(done)},
-            "message_hub": {"runtime_info": {"epoch_start": {"epoch": int(started), "iter": int(first)}}},
+            "message_hub": {
+                "runtime_info": {"data_place": {"epoch": int(started), "iter": int(first), "grouped": True}}
+            },
         }:
             return epoch == started and done > first
     return False

@@ -142,11 +142,36 @@ def test_an_epoch_s_place_survives_another_epoch_length_before(tmp_path: Path) -
     assert third.batches[15] == 10 and third.batches[16] == 0
 
 
-def test_within_an_epoch_its_length_must_not_change(tmp_path: Path) -> None:
+@pytest.mark.parametrize("loop", LOOPS)
+def test_with_another_batch_size_within_an_epoch_each_sample_is_seen_once(
+    loop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 22 images 8 are seen in batches of 4. The other 14 follow in batches of 2; one checkpoint later too."""
+    seen: list[int] = []
+    sample = SeededCrops.sample
+    monkeypatch.setattr(SeededCrops, "sample", lambda self, index: seen.append(int(index)) or sample(self, index))
+    config = training(SIMMIM, **LOOPS[loop])
+    run(config, tmp_path, stop_after=2)
+    first, config["train_dataloader"]["batch_size"] = seen[:8], 2
+    seen.clear()
+    run(config, tmp_path, stop_after=5, resume=True, load_from=str(tmp_path / "iter_2.pth"))
+    second = seen[:4]
+    seen.clear()
+    run(config, tmp_path, stop_after=9, resume=True, load_from=str(tmp_path / "iter_4.pth"))
+    assert sorted([*first, *second, *seen[:10]]) == list(range(22))
+
+
+def test_batches_that_are_put_together_keep_their_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where images of like shapes share a batch, their number does not tell which were had."""
+    entry = {"width": 2, "height": 1, "label": 0, "img_path": ""}
+    monkeypatch.setattr(SeededCrops, "get_data_info", lambda self, index: entry)
     config = training(SIMMIM, **EPOCHS)
+    loader = config["train_dataloader"]
+    grouping = dict(type="mmdet.AspectRatioBatchSampler", drop_last=loader.pop("drop_last"))
+    loader["batch_sampler"] = dict(type="mmswinv2.ResumableBatchSampler", batch_sampler=grouping)
     run(config, tmp_path, stop_after=3)
-    config["train_dataloader"]["batch_size"] = 2
-    with pytest.raises(ConfigError, match=r"within an epoch of 5 iterations, now it has 11"):
+    loader["batch_size"] = 2
+    with pytest.raises(ConfigError, match="the run had 4 images in an iteration, now it has 2"):
         run(config, tmp_path, resume=True, load_from=str(tmp_path / "iter_2.pth"))
 
 
@@ -154,8 +179,8 @@ def test_checkpoint_stays_readable(tmp_path: Path) -> None:
     """What the loops keep in a checkpoint is plain data, which the safe reader takes."""
     run(training(SIMMIM, **EPOCHS), tmp_path, stop_after=7)
     content = read_checkpoint(str(tmp_path / "iter_6.pth")).content
-    start = content["message_hub"]["runtime_info"]["epoch_start"]
-    assert start == {"epoch": 1, "iter": 5, "length": 5}
+    place = content["message_hub"]["runtime_info"]["data_place"]
+    assert place == {"epoch": 1, "iter": 5, "samples": 0, "batch": 4, "grouped": False}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The sampler's order: complete, shared among processes, and the same from wherever it starts."""
 
 import copy
+import math
 import pickle
 from itertools import chain, islice
 
@@ -90,7 +91,7 @@ def test_starting_anywhere_continues_the_same_order(
         whole = with_seeds(islice(sampler(monkeypatch, rank, processes, infinite=infinite), 4 * SIZE))
         for start in range(len(whole)):
             late = sampler(monkeypatch, rank, processes, infinite=infinite)
-            late.skip(start)
+            late.skip(start * processes)
             assert with_seeds(islice(late, len(whole) - start)) == whole[start:]
 
 
@@ -116,6 +117,18 @@ def test_finite_processes_share_an_epoch(round_up: bool, lengths: list[int], mon
     samples = list(chain.from_iterable(streams))
     assert set(samples) == set(range(SIZE))
     assert len({index.seed for index in samples}) == len(samples)
+
+
+@pytest.mark.parametrize("infinite", [False, True])
+def test_other_processes_go_on_where_some_have_stopped(infinite: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three go on after two that have had 4 samples; equally many each, and nothing of the epoch twice but its end."""
+    samplers = [sampler(monkeypatch, rank, 3, infinite=infinite) for rank in range(3)]
+    for one in samplers:
+        one.skip(4)
+    streams = [list(islice(one, math.ceil((SIZE - 4) / 3))) for one in samplers]
+    assert len({len(stream) for stream in streams}) == 1
+    merged = [index for turn in zip(*streams, strict=True) for index in turn]
+    assert with_seeds(merged[: SIZE - 4]) == with_seeds(sampler(monkeypatch))[4:]
 
 
 def test_set_epoch_begins_an_epoch_whole(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,11 +130,17 @@ def test_a_recipe_goes_on_with_itself(recipe: Path, tmp_path: Path, capsys: pyte
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize(("epoch", "done", "refused"), [(1, 7, True), (1, 5, False), (2, 10, False)])
-def test_batch_size_is_fixed_within_an_epoch(epoch: int, done: int, refused: bool, tmp_path: Path) -> None:
-    """:class:`ResumableEpochLoop` finds its place by counting batches from the epoch's start."""
+@pytest.mark.parametrize(
+    ("epoch", "done", "grouped", "refused"),
+    [(1, 7, True, True), (1, 7, False, False), (1, 5, True, False), (2, 10, True, False)],
+)
+def test_batch_size_is_fixed_within_an_epoch_of_grouped_images(
+    epoch: int, done: int, grouped: bool, refused: bool, tmp_path: Path
+) -> None:
+    """A :class:`ResumableBatchSampler` finds its place by counting batches from the epoch's start."""
     cfg = Config(training(CLASSIFIER, **EPOCHS))
-    hub = {"runtime_info": {"epoch_start": {"epoch": 1, "iter": 5, "length": 5}}}
+    place = {"epoch": 1, "iter": 5, "samples": 0, "batch": 4, "grouped": grouped}
+    hub = {"runtime_info": {"data_place": place}}
     path = checkpoint(tmp_path / "iter_7.pth", cfg, epoch, done, message_hub=hub)
     changed = merged(cfg, {"train_dataloader.batch_size": 2})
     if not refused:
