@@ -207,7 +207,7 @@ def explained(action: Callable[[], object], cfg: Config) -> None:
             action()
     except UserError:
         raise
-    except (KeyError, TypeError, ValueError, AssertionError) as error:
+    except (KeyError, TypeError, ValueError, AssertionError, ImportError) as error:
         explanation = explain_unknown_type(error, cfg) if isinstance(error, KeyError) else None
         explanation = explanation or explain_failed_build(error, cfg)
         if explanation is None:

@@ -1,10 +1,15 @@
 """Mistakes in a config's settings, as a user meets them: one message before anything is built, no traceback."""
 
+import sys
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
+from mmengine.registry import TRANSFORMS
 
 from mmswinv2.cli import main
+from mmswinv2.cli.runs import explained
+from mmswinv2.errors import ConfigError
 
 from ..preflight.mistakes import BASES
 from ..support import ROOT
@@ -108,3 +113,11 @@ def test_no_traceback_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert result.returncode == 2 and "Traceback" not in result.stderr
     expected = "mmswinv2 train: model.rpn_head.anchor_generator: AnchorGenerator cannot be built from these settings: "
     assert f"{expected}AssertionError: " in result.stderr
+
+
+def test_a_package_that_a_type_needs_is_named_with_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """InstaBoost is in MMDetection, but its package is not among those that MMDetection asks for."""
+    monkeypatch.setitem(sys.modules, "instaboostfast", None)
+    cfg = Config(dict(train_pipeline=[dict(type="mmdet.InstaBoost")]))
+    with pytest.raises(ConfigError, match=r"^train_pipeline\.0: InstaBoost cannot be built .*install instaboostfast"):
+        explained(lambda: TRANSFORMS.build(cfg.train_pipeline[0]), cfg)
