@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 
 from mmswinv2.checkpoint.archive import PARTIAL, save_sealed
-from mmswinv2.cli.train import check_start, check_whole, enable_resume, settle_history
+from mmswinv2.cli.train import check_given, check_start, enable_resume, settle_history
 from mmswinv2.errors import CheckpointError, ConfigError
 
 from ..engine.tiny_training import ITERATIONS, SIMMIM, training
@@ -109,9 +109,9 @@ def test_a_damaged_one_that_is_asked_for_names_the_newest_whole_one(cfg: Config)
     with pytest.raises(
         CheckpointError, match=rf"cut short.*\nThe newest whole checkpoint is {whole}: --resume {whole}"
     ):
-        check_whole(f"{cfg.work_dir}/iter_6.pth", cfg)
+        check_given(f"{cfg.work_dir}/iter_6.pth", cfg)
     with pytest.raises(ConfigError, match="There is no checkpoint"):
-        check_whole(f"{cfg.work_dir}/iter_8.pth", cfg)
+        check_given(f"{cfg.work_dir}/iter_8.pth", cfg)
 
 
 def test_several_processes_do_not_start_from_what_is_set_aside(cfg: Config, tmp_path: Path) -> None:
