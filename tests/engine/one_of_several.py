@@ -7,11 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-import torch
-
 from mmswinv2.cli import main
 
 if __name__ == "__main__":
     Path(sys.argv[1], f"process_{os.environ['RANK']}").write_text(str(os.getpid()))
-    torch.cuda.set_device = lambda device: None  # MMEngine chooses a GPU for each process, and there is none
     main(sys.argv[2:])

@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 
-from mmswinv2.engine.processes import TIMEOUT, limit_waiting, lost_processes_named
+from mmswinv2.engine import processes
+from mmswinv2.engine.processes import TIMEOUT, join_processes, limit_waiting, lost_processes_named
+from mmswinv2.errors import ConfigError
 
 from ..support import ROOT
 from .tiny_training import CLASSIFIER, ITERATIONS, training
@@ -40,8 +42,7 @@ def write_config(folder: Path, spoilt: tuple[int, ...] = (), max_iters: int = 10
         {
             **config,
             "custom_imports": imports,
-            "model_wrapper_cfg": dict(type="MMDistributedDataParallel", device_ids=None),
-            "env_cfg": dict(dist_cfg=dict(backend="gloo", timeout=WAIT)),
+            "env_cfg": dict(dist_cfg=dict(timeout=WAIT)),
         }
     ).dump(path)
     return path
@@ -177,3 +178,40 @@ def test_the_time_to_wait_is_set_where_the_config_has_none(given: dict[str, Any]
 def test_other_errors_pass() -> None:
     with pytest.raises(RuntimeError, match="shapes"), lost_processes_named():
         raise RuntimeError("shapes do not fit")
+
+
+@pytest.mark.parametrize(
+    ("launcher", "variable", "starter"),
+    [
+        ("pytorch", "RANK", "torchrun"),
+        ("slurm", "SLURM_PROCID", "srun"),
+        ("mpi", "OMPI_COMM_WORLD_LOCAL_RANK", "mpirun"),
+    ],
+)
+def test_a_launcher_that_did_not_start_the_process_is_named(
+    launcher: str, variable: str, starter: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(variable, raising=False)
+    with pytest.raises(ConfigError, match=f"--launcher {launcher}: the variable {variable} is not set.*{starter}"):
+        join_processes(Config(dict(launcher=launcher)))
+
+
+def test_without_gpus_a_config_for_gpus_is_fitted_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """gloo, DDP without a GPU, and BN at any depth; the rest stays."""
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setattr(processes, "get_device", lambda: "cpu")
+    joined: list[str] = []
+    monkeypatch.setattr(processes, "join_processes_on_cpus", lambda launcher, settings: joined.append(settings.backend))
+    sync, plain = dict(type="SyncBN", requires_grad=True), dict(type="BN", requires_grad=True)
+    cfg = Config(
+        dict(
+            launcher="pytorch",
+            find_unused_parameters=True,
+            model=dict(head=[dict(norm_cfg=sync)], neck=dict(type="FPN")),
+        )
+    )
+    gloo, batch_norm = join_processes(cfg)
+    assert "gloo in the place of nccl" in gloo and "SyncBN needs GPUs" in batch_norm
+    assert joined == ["gloo"]
+    assert cfg.model.to_dict() == dict(head=[dict(norm_cfg=plain)], neck=dict(type="FPN"))
+    assert cfg.model_wrapper_cfg.device_ids is None and cfg.model_wrapper_cfg.find_unused_parameters

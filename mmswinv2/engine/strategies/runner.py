@@ -87,7 +87,7 @@ class ShardedRunner(ParallelRunner):
             broadcast(buffer)
 
     def _in_parts(self, config: dict[str, Any]) -> nn.Module:
-        with sharded_blocks(self.mesh, prepare=lambda block: None):
+        with sharded_blocks(self.mesh):
             model = MODELS.build(config)
         if sync_bn := self.cfg.get("sync_bn"):
             model = convert_sync_batchnorm(model, sync_bn)

@@ -4,7 +4,7 @@ A block is sharded as soon as it is built. So a process holds its part of the mo
 a model that no device could hold can be built. What is outside blocks is a unit of its own.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,17 +24,15 @@ COPY = torch.ops.aten.copy_.default
 
 
 @contextmanager
-def sharded_blocks(mesh: DeviceMesh, prepare: Callable[[SwinV2Block], object]) -> Iterator[None]:
+def sharded_blocks(mesh: DeviceMesh) -> Iterator[None]:
     """Shards every block that is built meanwhile, when it takes its place in a stage.
 
     Args:
         mesh: All processes of the run, one dimension.
-        prepare: Is given each block before that.
     """
 
     def shard(parent: nn.Module, name: str, module: nn.Module | None) -> None:
         if isinstance(module, SwinV2Block):
-            prepare(module)
             fully_shard(module, mesh=mesh)
 
     hook = register_module_module_registration_hook(shard)

@@ -11,6 +11,7 @@ from mmswinv2.cli.convert import write_run
 from mmswinv2.engine.strategies import STRATEGIES, apply_strategy
 from mmswinv2.errors import CheckpointError, ConfigError
 
+from ...support import ROOT
 from .training import config, together, train
 
 ITERATIONS = 20
@@ -119,7 +120,7 @@ def test_leaves_as_it_is(settings: dict) -> None:
 
 def test_the_fragments_name_the_strategies() -> None:
     """Each is a second base beside any recipe, so it has no key that a recipe has."""
-    root = Path(__file__).parents[3] / "configs/_base_/strategies"
+    root = ROOT / "configs/_base_/strategies"
     assert {file.stem for file in root.glob("*.py")} == set(STRATEGIES)
     for file in root.glob("*.py"):
         assert Config.fromfile(file).to_dict() == {"strategy": {"type": file.stem}}
