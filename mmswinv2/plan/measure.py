@@ -13,12 +13,12 @@ from ..models.backbone import backbones_in
 from .backbone import backbone_step
 from .live import Moment
 from .precision import Precision
-from .rest import rest_step
+from .rest import RestStep, rest_step
 from .strategies import Training, largest_block, outside_blocks, size_of
 from .training import buckets_are_gradients, has_averaged_weights, optimizer_cost
 
 
-def training_of(cfg: Config, batch: int, size: Pair, precision: Precision) -> Training:
+def training_of(cfg: Config, batch: int, size: Pair, precision: Precision, rest: RestStep | None = None) -> Training:
     """Measures a step of a config's model.
 
     Args:
@@ -26,6 +26,7 @@ def training_of(cfg: Config, batch: int, size: Pair, precision: Precision) -> Tr
         batch: Images on a GPU.
         size: Height and width of an image in pixels.
         precision: In which types the step computes, and on what.
+        rest: Of :func:`rest_step`, where it is known.
 
     Raises:
         ConfigError: There is no optimizer, or no SwinV2 in the model.
@@ -39,7 +40,7 @@ def training_of(cfg: Config, batch: int, size: Pair, precision: Precision) -> Tr
     backbone_trained = size_of(backbones[0], trained=True)
     block, outside = largest_block(model), outside_blocks(model)
     optimizer = optimizer_cost(cfg, model)
-    rest = rest_step(cfg, batch, size, precision)
+    rest = rest or rest_step(cfg, batch, size, precision)
     stages = backbone_step(backbones[0], batch, size, precision)
     heads = Moment(
         trained - backbone_trained, stages.kept.casts, stages.kept.activations + round(rest.peak)

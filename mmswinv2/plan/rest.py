@@ -140,4 +140,5 @@ def _replaced(part: Any) -> Any:
         return part
     if part.get("type") in (*BACKBONE, SwinTransformerV2):
         return {**part, "type": WithoutStages, "init_cfg": None}
-    return ConfigDict({name: _replaced(value) for name, value in part.items()})
+    quick = {"sampling_ratio": 1} if part.get("type") == "RoIAlign" else {}  # changes no shape
+    return ConfigDict({name: _replaced(value) for name, value in part.items()}, **quick)
