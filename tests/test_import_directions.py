@@ -29,7 +29,7 @@ BELOW = {
     "engine": {*BASE, "registry", "checkpoint", "models", "datasets"},
     "analysis": {*BASE, "registry", "arch", "layers", "checkpoint", "models"},
     "benchmark": {*BASE, "", "arch", "layers", "checkpoint", "models"},
-    "plan": {*BASE, "registry", "arch", "layers", "checkpoint", "models"},
+    "plan": {*BASE, "registry", "arch", "layers", "checkpoint", "models", "benchmark"},
     "preflight": {*BASE, "registry", "arch", "layers", "checkpoint", "models", "datasets"},
     "cli": {
         *BASE,

@@ -98,8 +98,7 @@ class LiveMemory(TorchDispatchMode):
         self.casts -= is_cast * size
 
     def _count_gradient(self, parameter: Tensor) -> None:
-        assert parameter.grad is not None
-        self.gradients += parameter.grad.untyped_storage().nbytes()
+        self.gradients += parameter.nbytes
 
     def _note(self, more: int) -> None:
         now = self.now._replace(activations=self.now.activations + more)

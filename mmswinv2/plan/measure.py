@@ -39,7 +39,7 @@ def training_of(cfg: Config, batch: int, size: Pair, precision: Precision, rest:
     parameters, trained = size_of(model), size_of(model, trained=True)
     backbone_trained = size_of(backbones[0], trained=True)
     block, outside = largest_block(model), outside_blocks(model)
-    optimizer = optimizer_cost(cfg, model)
+    optimizer = optimizer_cost(cfg, model, precision.like_gpu)
     rest = rest or rest_step(cfg, batch, size, precision)
     stages = backbone_step(backbones[0], batch, size, precision)
     heads = Moment(

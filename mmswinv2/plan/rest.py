@@ -60,6 +60,7 @@ class WithoutStages(SwinTransformerV2):
         for stage in self.out_indices:
             delattr(self, f"norm{stage}")
         self.pretrained_window_sizes = torch.empty(0)
+        self.frozen_stages = -1  # those stages are gone
 
     def forward_stages(self, x: Tensor) -> tuple[Tensor, ...]:
         """Returns features of the shapes that the stages would give."""

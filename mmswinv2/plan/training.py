@@ -23,8 +23,7 @@ class OptimizerCost(NamedTuple):
 
     Attributes:
         state: Bytes that it keeps for each byte of a trained parameter; AdamW 2.
-        temporary: Bytes that a step takes for itself: by default torch's optimizers work on a group of parameters at a
-            time, with a copy of it.
+        temporary: Bytes that a step takes for itself, a copy of what it works on: a parameter, or a group of them.
     """
 
     state: float
@@ -81,8 +80,13 @@ def _sizes(value: Any) -> list[Pair]:
     return [(sides[0], sides[1])] if is_pair else []
 
 
-def optimizer_cost(cfg: Config, model: nn.Module) -> OptimizerCost:
+def optimizer_cost(cfg: Config, model: nn.Module, like_gpu: bool) -> OptimizerCost:
     """Builds the optimizer over a model on the meta device, and lets it step once on a small tensor.
+
+    Args:
+        cfg: The config of a training.
+        model: Its model.
+        like_gpu: Whether the parameters will be on a GPU, where torch's optimizers take a group at a time by default.
 
     Raises:
         ConfigError: The config has no optimizer.
@@ -100,7 +104,8 @@ def optimizer_cost(cfg: Config, model: nn.Module) -> OptimizerCost:
         groups = build_optim_wrapper(model, dict(settings, type="OptimWrapper")).param_groups
     kept = sum(value.nbytes for state in optimizer.state.values() for value in state.values() if torch.is_tensor(value))
     defaults = optimizer.defaults
-    by_group = not defaults.get("fused") and defaults.get("foreach") is not False
+    foreach = defaults.get("foreach")
+    by_group = like_gpu if foreach is None else foreach
     sizes = [[parameter.nbytes for parameter in group["params"]] for group in groups]
     temporary = max((sum(size) if by_group else max(size) for size in sizes if size), default=0)
     return OptimizerCost(kept // small.nbytes, 0 if defaults.get("fused") else temporary)
