@@ -36,8 +36,8 @@ CASES = {
     "UPerNet demo, real images": Case("configs/demo/upernet_swinv2_nuclei.py", {}, 4, (192, 192), real=True),
     "Mask R-CNN demo": Case(NUCLEI, {}, 2, (256, 256)),
     "Mask R-CNN demo, real images": Case(NUCLEI, {}, 2, (256, 256), real=True),
-    "UPerNet T, with_cp": Case(UPERNET, {WITH_CP: True}, 2, (320, 320)),
-    "Mask R-CNN T": Case(MASK_RCNN, {}, 1, (320, 416)),
+    "UPerNet T, with_cp": Case(UPERNET, {WITH_CP: True}, 2, (256, 256)),
+    "Mask R-CNN T": Case(MASK_RCNN, {}, 1, (224, 320)),
 }
 
 

@@ -7,7 +7,6 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-from ..errors import ConfigError
 from ..layers.windows import Pair
 from ..models.backbone import backbones_in
 from .backbone import backbone_step
@@ -29,25 +28,21 @@ def training_of(cfg: Config, batch: int, size: Pair, precision: Precision, rest:
         rest: Of :func:`rest_step`, where it is known.
 
     Raises:
-        ConfigError: There is no optimizer, or no SwinV2 in the model.
+        ConfigError: There is no optimizer, or not exactly one SwinV2 in the model.
     """
+    rest = rest or rest_step(cfg, batch, size, precision)
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope", "mmengine")), torch.device("meta"):
         model: nn.Module = MODELS.build(cfg.model)
-    backbones = [backbone for _, backbone in backbones_in(model)]
-    if len(backbones) != 1:
-        raise ConfigError(f"plan knows models with one mmswinv2.SwinTransformerV2, the config's has {len(backbones)}")
+    ((_, backbone),) = backbones_in(model)
     parameters, trained = size_of(model), size_of(model, trained=True)
-    backbone_trained = size_of(backbones[0], trained=True)
+    backbone_trained = size_of(backbone, trained=True)
     block, outside = largest_block(model), outside_blocks(model)
     optimizer = optimizer_cost(cfg, model, precision.like_gpu)
-    rest = rest or rest_step(cfg, batch, size, precision)
-    stages = backbone_step(backbones[0], batch, size, precision)
-    heads = Moment(
-        trained - backbone_trained, stages.kept.casts, stages.kept.activations + round(rest.peak)
-    )  # their gradients are counted as if all were there at their peak
-    later = (
-        Moment(heads.gradients + at.gradients, at.casts, at.activations + round(rest.kept)) for at in stages.moments
-    )
+    stages = backbone_step(backbone, batch, size, precision)
+    # The gradients of neck and heads are counted as if all of them were there at their peak.
+    others = trained - backbone_trained
+    heads = Moment(others, stages.kept.casts, stages.kept.activations + round(rest.peak))
+    later = (Moment(others + at.gradients, at.casts, at.activations + round(rest.kept)) for at in stages.moments)
     return Training(
         moments=list(chain([heads], later)),
         parameters=parameters,

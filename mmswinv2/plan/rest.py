@@ -14,6 +14,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
+from ..errors import ConfigError
 from ..layers.patches import PatchEmbed
 from ..layers.windows import Pair
 from ..models import SwinTransformerV2
@@ -126,9 +127,16 @@ def measured_step(model: Any, side: int, precision: Precision) -> RestStep:
 
 
 def build_without_stages(cfg: Config) -> Any:
-    """Builds the model of a config on the CPU, as it is before a training, without the stages of its backbone."""
+    """Builds the model of a config on the CPU, as it is before a training, without the stages of its backbone.
+
+    Raises:
+        ConfigError: It has no SwinV2, or several.
+    """
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope", "mmengine")):
         model: Any = revert_sync_batchnorm(MODELS.build(ConfigDict(_replaced(cfg.model), init_cfg=None)))
+    number = sum(isinstance(module, WithoutStages) for module in model.modules())
+    if number != 1:
+        raise ConfigError(f"plan knows models with one mmswinv2.SwinTransformerV2, the config's has {number}")
     model.init_weights()
     return model
 
