@@ -39,9 +39,8 @@ def training_of(cfg: Config, batch: int, size: Pair, precision: Precision, rest:
     block, outside = largest_block(model), outside_blocks(model)
     optimizer = optimizer_cost(cfg, model, precision.like_gpu)
     stages = backbone_step(backbone, batch, size, precision)
-    # The gradients of neck and heads are counted as if all of them were there at their peak.
     others = trained - backbone_trained
-    heads = Moment(others, stages.kept.casts, stages.kept.activations + round(rest.peak))
+    heads = Moment(rest.gradients, stages.kept.casts, stages.kept.activations + round(rest.peak))
     later = (Moment(others + at.gradients, at.casts, at.activations + round(rest.kept)) for at in stages.moments)
     return Training(
         moments=list(chain([heads], later)),

@@ -29,13 +29,15 @@ BACKBONE = "mmswinv2.SwinTransformerV2", "SwinTransformerV2"
 
 
 class RestStep(NamedTuple):
-    """What a step takes beside the stages of the backbone, in bytes, its gradients of parameters left out.
+    """What a step takes beside the stages of the backbone, in bytes.
 
     Attributes:
-        peak: The most at one time while neck and heads work, features included.
+        gradients: Of parameters, at the time of the peak.
+        peak: The most at one time while neck and heads work, features included and gradients of parameters not.
         kept: What stays while the backward pass of the stages runs.
     """
 
+    gradients: int
     peak: float
     kept: float
 
@@ -108,7 +110,8 @@ def rest_step(cfg: Config, batch: int, size: Pair, precision: Precision) -> Rest
     one, other = (measured_step(model, side, precision) for side in SIDES)
     pixels, (first, second) = size[0] * size[1], (side**2 for side in SIDES)
     share = (pixels - first) / (second - first)
-    return RestStep(*(batch / BATCH * (low + (high - low) * share) for low, high in zip(one, other, strict=True)))
+    peak, kept = (batch / BATCH * (low + (high - low) * share) for low, high in zip(one[1:], other[1:], strict=True))
+    return RestStep(other.gradients, peak, kept)
 
 
 def measured_step(model: Any, side: int, precision: Precision) -> RestStep:
@@ -122,8 +125,8 @@ def measured_step(model: Any, side: int, precision: Precision) -> RestStep:
             losses = model(**batch, mode="loss")
         model.parse_losses(losses)[0].backward()
     model.zero_grad()
-    peak = max(moment.casts + moment.activations for moment in memory.moments)
-    return RestStep(peak, sum(backbone.kept for backbone in backbones))
+    peak = max(memory.moments, key=lambda moment: moment.casts + moment.activations)
+    return RestStep(peak.gradients, peak.casts + peak.activations, sum(backbone.kept for backbone in backbones))
 
 
 def build_without_stages(cfg: Config) -> Any:
