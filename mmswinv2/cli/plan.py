@@ -160,7 +160,7 @@ def as_data(question: Question, plans: dict[str, Plan]) -> dict[str, object]:
 def print_plans(cfg: Config, question: Question, plans: dict[str, Plan]) -> None:
     """Prints a row for each strategy."""
     title = (
-        f"{cfg.model.type}, {question.size[0]} x {question.size[1]} px, {question.batch} images on each of "
+        f"{cfg.model.type}, {question.size[0]} x {question.size[1]} px, batch {question.batch} on each of "
         f"{question.gpus} GPUs of {question.memory:g} GiB, {'mixed' if question.half else 'single'} precision, "
         f"with_cp={cfg.model.backbone.get('with_cp', False)}"
     )

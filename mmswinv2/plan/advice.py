@@ -12,6 +12,8 @@ from .precision import Precision
 from .rest import RestStep
 from .strategies import STRATEGIES, Training, plan
 
+VIEW = "model_wrapper_cfg=dict(type='MMDistributedDataParallel', gradient_as_bucket_view=True)"
+
 
 class Advice(NamedTuple):
     """A change, and the bytes that a GPU then holds."""
@@ -29,15 +31,24 @@ def alternatives(training: Training, recomputing: Training | None, batch: int, g
         batch: Images on a GPU.
         gpus: Number of GPUs.
     """
-    forms = [("", training)]
+    forms = {"": training}
     if recomputing is not None:
-        forms.append(("model.backbone.with_cp=True", recomputing))
+        forms["model.backbone.with_cp=True"] = recomputing
+    if not training.buckets_are_gradients:
+        forms |= {_and(change, VIEW): form._replace(buckets_are_gradients=True) for change, form in forms.items()}
     if batch > 1:
-        fewer = f"--batch {batch // 2}"
-        forms += [(f"{change} {fewer}".strip(), with_share(form, batch // 2 / batch)) for change, form in forms]
-    for change, form in forms:
+        forms |= {
+            _and(change, f"--batch {batch // 2}"): with_share(form, batch // 2 / batch)
+            for change, form in forms.items()
+        }
+    for change, form in forms.items():
         for strategy in STRATEGIES if gpus > 1 else ("ddp",):
-            yield Advice(f"{strategy}{f' with {change}' if change else ''}", plan(form, strategy, gpus).total)
+            if VIEW not in change or (gpus > 1 and strategy != "fsdp2"):  # one GPU and fsdp2 have no buckets
+                yield Advice(f"{strategy}{f' with {change}' if change else ''}", plan(form, strategy, gpus).total)
+
+
+def _and(change: str, other: str) -> str:
+    return f"{change} and {other}" if change else other
 
 
 def with_share(training: Training, share: float) -> Training:

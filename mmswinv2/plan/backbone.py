@@ -21,7 +21,7 @@ class BackboneStep(NamedTuple):
     """What a step of the backbone takes, in bytes.
 
     Attributes:
-        kept: What lives between its forward and its backward pass, its outputs left out.
+        kept: What lives after its forward pass, its outputs left out.
         moments: What lives at each time, its input left out.
     """
 
@@ -49,7 +49,7 @@ def backbone_step(backbone: SwinTransformerV2, batch: int, size: Pair, precision
         with LiveMemory(backbone, [tokens], inner) as memory:
             with precision.autocast():
                 loss = Release.apply(*backbone.forward_stages(tokens))
-            kept = memory.now
+                kept = memory.now  # the heads' forward pass too is within autocast, which keeps its casts
             loss.backward()
     return BackboneStep(kept, memory.moments)
 

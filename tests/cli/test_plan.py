@@ -37,7 +37,7 @@ def test_a_row_for_each_strategy(plan: Run) -> None:
     """What is held adds up, and what fits is below the memory."""
     status, printed, _ = plan(SIMMIM, *ON_EIGHT.split(), "--batch", "256")
     assert status == 0
-    assert "128 x 128 px, 256 images on each of 8 GPUs of 40 GiB, single precision, with_cp=False" in printed
+    assert "128 x 128 px, batch 256 on each of 8 GPUs of 40 GiB, single precision, with_cp=False" in printed
     found = rows(printed)
     assert list(found) == ["ddp", "zero1", "fsdp2"]
     for cells in found.values():
