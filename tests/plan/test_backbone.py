@@ -43,12 +43,14 @@ def test_a_fake_step_takes_what_the_real_one_takes(settings: dict[str, object]) 
 @contextmanager
 def gpu_autocast() -> Iterator[None]:
     """Autocast of a GPU, which torch refuses to enter by its own context where there is none."""
+    torch.autocast_increment_nesting()  # or the first context within would drop the casts
     torch.set_autocast_enabled("cuda", True)
     torch.set_autocast_dtype("cuda", torch.float16)
     try:
         yield
     finally:
         torch.set_autocast_enabled("cuda", False)
+        torch.autocast_decrement_nesting()
         torch.clear_autocast_cache()
 
 
