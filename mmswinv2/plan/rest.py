@@ -103,11 +103,22 @@ def rest_step(cfg: Config, batch: int, size: Pair, precision: Precision) -> Rest
         batch: Images on a GPU.
         size: Height and width of an image in pixels.
         precision: In which types the step computes, and on what.
+
+    Raises:
+        ConfigError: The model is of a kind that is not known, or does not take batches as others of its kind.
     """
     model = build_without_stages(cfg)
     precision.prepare(model)
     model.train()
-    one, other = (measured_step(model, side, precision) for side in SIDES)
+    try:
+        one, other = (measured_step(model, side, precision) for side in SIDES)
+    except ConfigError:
+        raise
+    except Exception as error:  # models of other packages raise anything
+        raise ConfigError(
+            f"{type(model).__name__} does not learn from the images that plan makes up, "
+            f"with boxes, masks and label maps ({type(error).__name__}: {error}), so it cannot be planned"
+        ) from error
     pixels, (first, second) = size[0] * size[1], (side**2 for side in SIDES)
     share = (pixels - first) / (second - first)
     peak, kept = (batch / BATCH * (low + (high - low) * share) for low, high in zip(one[1:], other[1:], strict=True))

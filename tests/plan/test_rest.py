@@ -67,6 +67,14 @@ def test_a_backbone_that_is_frozen_asks_for_no_gradients() -> None:
     assert rest.measured_step(rest.build_without_stages(cfg).train(), 64, ON_CPU).kept == 0
 
 
+def test_a_model_that_takes_no_such_batches_is_named() -> None:
+    """Here a head expects other channels than it gets."""
+    cfg = read(CONFIGS["upernet"])
+    cfg.model.auxiliary_head.in_channels = 95
+    with pytest.raises(ConfigError, match="EncoderDecoder does not learn from the images that plan makes up"):
+        rest.rest_step(cfg, 2, (64, 64), ON_CPU)
+
+
 def test_models_that_nobody_made_batches_for_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"plan knows detectors, segmentors, .* the config's model is a Linear"):
         made_up_batch(nn.Linear(1, 1), 2, (64, 64))
