@@ -29,6 +29,7 @@ BELOW = {
     "engine": {*BASE, "registry", "layers", "checkpoint", "models", "datasets"},
     "analysis": {*BASE, "registry", "arch", "layers", "checkpoint", "models"},
     "benchmark": {*BASE, "", "arch", "layers", "checkpoint", "models"},
+    "plan": {*BASE, "registry", "arch", "layers", "checkpoint", "models", "benchmark"},
     "preflight": {*BASE, "registry", "arch", "layers", "checkpoint", "models", "datasets"},
     "cli": {
         *BASE,
@@ -41,6 +42,7 @@ BELOW = {
         "datasets",
         "analysis",
         "benchmark",
+        "plan",
         "preflight",
         "engine",
     },

@@ -25,6 +25,7 @@ COMMANDS = {
     "config": "print a config, check it and its data, and show the model that it builds",
     "check": "look at all images and annotations of a config, and list every fault",
     "flops": "count the multiply-adds and parameters of a backbone or of a config's model",
+    "plan": "tell whether a training fits the GPUs, before it runs",
     "benchmark": "measure speed and memory beside other implementations",
     "doctor": "check the installed packages and the device, with a self-test",
 }

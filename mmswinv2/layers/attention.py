@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from .bias_cache import PositionBias
 from .compared_biases import POSITION_BIASES, make_position_bias
-from .linear import Linear, linear
+from .linear import Linear
 from .padding import attend_padded
 from .position_bias import without_autocast
 from .recompute import attend, directions, full_precision
@@ -118,8 +118,7 @@ class WindowAttention(nn.Module):
             Tokens (T, C) in the same order.
         """
         qkv_bias = torch.cat([self.q_bias, torch.zeros_like(self.v_bias), self.v_bias])
-        qkv = linear(x, self.qkv.weight, qkv_bias)
-        qkv = qkv.view(x.size(0), 3, self.num_heads, self.head_dims)  # (T, 3, heads, d)
+        qkv = self.qkv(x, qkv_bias).view(x.size(0), 3, self.num_heads, self.head_dims)  # (T, 3, heads, d)
         bias = self.position_bias(grid.fitted_window, pretrained_window, bias_version)  # (heads, N, N)
         dropout = self.attn_drop_rate if self.training else 0.0
         return self.proj_drop(self.proj(cosine_attention(qkv, self.logit_scale, bias, grid, dropout)))

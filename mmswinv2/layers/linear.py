@@ -20,9 +20,9 @@ HAS_ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyp
 class Linear(nn.Linear):
     """``torch.nn.Linear`` for tokens (T, C), computed by :func:`linear`."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps (T, in_features) to (T, out_features)."""
-        return linear(x, self.weight, self.bias)
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Maps (T, in_features) to (T, out_features), with another bias where one is given."""
+        return linear(x, self.weight, self.bias if bias is None else bias)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -33,7 +33,7 @@ def attend(qkv: Tensor, scale: Tensor, bias: Tensor, grid: WindowGrid | GridPart
         (T, heads * d) in the dtype of ``qkv``.
     """
     if isinstance(grid, GridPart) or runs_at_once(qkv):
-        return _forward(qkv, scale, bias, grid.cells, grid.fitted_window)
+        return attend_forward(qkv, scale, bias, grid.cells, grid.fitted_window)
     out: Tensor = _attend(qkv, scale, bias, grid.numbers, grid.fitted_window)
     return out
 
@@ -59,7 +59,8 @@ def full_precision(x: Tensor) -> torch.dtype:
     return torch.promote_types(x.dtype, torch.float32)
 
 
-def _forward(qkv: Tensor, scale: Tensor, bias: Tensor, cells: Sequence[Cells], bias_window: Pair) -> Tensor:
+def attend_forward(qkv: Tensor, scale: Tensor, bias: Tensor, cells: Sequence[Cells], bias_window: Pair) -> Tensor:
+    """Computes :func:`attend`, without a record for the backward pass."""
     q, k, v = directions(qkv.to(full_precision(qkv)), scale)
     kernel_dtype = qkv.dtype if _kernel_takes_half(qkv.device) else q.dtype
     if kernel_dtype != q.dtype:
@@ -93,7 +94,7 @@ def _kernel_takes_half(device: torch.device) -> bool:
 def _attend(qkv: Tensor, scale: Tensor, bias: Tensor, grid: Sequence[int], bias_window: Sequence[int]) -> Tensor:
     height, width = bias_window
     # Detached: a mask that says that it learns keeps the kernel from its fast path, though nothing is recorded here.
-    return _forward(qkv.detach(), scale.detach(), bias.detach(), WindowGrid.of(grid).cells, (height, width))
+    return attend_forward(qkv.detach(), scale.detach(), bias.detach(), WindowGrid.of(grid).cells, (height, width))
 
 
 @_attend.register_fake
@@ -101,8 +102,7 @@ def _(qkv: Tensor, scale: Tensor, bias: Tensor, grid: Sequence[int], bias_window
     return qkv.new_empty(qkv.size(0), qkv.size(2) * qkv.size(3))
 
 
-@library.custom_op("mmswinv2::attend_backward", mutates_args=(), tags=(torch.Tag.flexible_layout,))
-def _attend_backward(
+def attend_backward(
     d_out: Tensor,
     out: Tensor,
     qkv: Tensor,
@@ -134,6 +134,11 @@ def _attend_backward(
         start = stop
     d_scale = _turn(d_qkv[:, :2], unit, inverse, _factors(scale))[0]
     return d_qkv.to(given), d_scale, d_bias
+
+
+_attend_backward = library.custom_op(
+    "mmswinv2::attend_backward", attend_backward, mutates_args=(), tags=(torch.Tag.flexible_layout,)
+)
 
 
 @_attend_backward.register_fake

@@ -166,11 +166,19 @@ class SimMIM(BaseModel):
 
     def _check_shapes(self, inputs: Tensor, mask: Tensor) -> None:
         height, width = inputs.shape[2:]
+        self.check_size(height, width)
+        expected = (len(inputs), height // self.patch_size, width // self.patch_size)
+        if tuple(mask.shape) != expected:
+            raise ConfigError(f"the mask must have the shape {expected}, one entry a patch, got {tuple(mask.shape)}")
+
+    def check_size(self, height: int, width: int) -> None:
+        """Checks the size of an image in pixels.
+
+        Raises:
+            ConfigError: A side is no multiple of the last stage's stride.
+        """
         if height % self.stride or width % self.stride:
             raise ConfigError(
                 f"SimMIM needs images whose sides are multiples of the last stage's stride, {self.stride} px, "
                 f"got {height} x {width}: change the pipeline's image size"
             )
-        expected = (len(inputs), height // self.patch_size, width // self.patch_size)
-        if tuple(mask.shape) != expected:
-            raise ConfigError(f"the mask must have the shape {expected}, one entry a patch, got {tuple(mask.shape)}")

@@ -87,7 +87,7 @@ class ShardedRunner(ParallelRunner):
             broadcast(buffer)
 
     def _in_parts(self, config: dict[str, Any]) -> nn.Module:
-        with sharded_blocks(self.mesh):
+        with sharded_blocks(self.mesh, half_precision(self.cfg.get("optim_wrapper"))):
             model = MODELS.build(config)
         if sync_bn := self.cfg.get("sync_bn"):
             model = convert_sync_batchnorm(model, sync_bn)
@@ -103,3 +103,13 @@ class ShardedRunner(ParallelRunner):
             for name, value in copied.state_dict().items():
                 value.copy_(self.model.state_dict()[name])
         return copied
+
+
+def half_precision(optim_wrapper: Any) -> torch.dtype | None:
+    """The type that a config's optimizer wrapper lets a training compute in, where that is mixed; else None."""
+    if not isinstance(optim_wrapper, dict) or optim_wrapper.get("type") != "AmpOptimWrapper":
+        return None
+    chosen: str | torch.dtype | None = optim_wrapper.get("dtype")
+    dtype = getattr(torch, chosen) if isinstance(chosen, str) else chosen
+    half: torch.dtype = dtype or torch.get_autocast_dtype(get_device())
+    return half if half.itemsize == 2 else None

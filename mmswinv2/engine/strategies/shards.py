@@ -2,6 +2,10 @@
 
 A block is sharded as soon as it is built. So a process holds its part of the model and one block, never the whole, and
 a model that no device could hold can be built. What is outside blocks is a unit of its own.
+
+In mixed precision the four linear layers of a block, 99 % of it, are a unit that is gathered in half precision, as
+autocast would cast them. The rest of a block stays in float32: in bfloat16 a logit scale near 100 would be off by up
+to 1.6.
 """
 
 from collections.abc import Iterator
@@ -11,28 +15,32 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.modules.module import register_module_module_registration_hook
 from torch.optim import Optimizer
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ...layers import SwinV2Block
+from ...layers.linear import Linear
 
 RANDOM = {torch.ops.aten.uniform_.default, torch.ops.aten.normal_.default}
 COPY = torch.ops.aten.copy_.default
 
 
 @contextmanager
-def sharded_blocks(mesh: DeviceMesh) -> Iterator[None]:
+def sharded_blocks(mesh: DeviceMesh, half: torch.dtype | None) -> Iterator[None]:
     """Shards every block that is built meanwhile, when it takes its place in a stage.
 
     Args:
         mesh: All processes of the run, one dimension.
+        half: The type that a training in mixed precision computes in; None: it is not mixed.
     """
 
     def shard(parent: nn.Module, name: str, module: nn.Module | None) -> None:
         if isinstance(module, SwinV2Block):
+            if half is not None:
+                shard_in_half(module, mesh, half)
             fully_shard(module, mesh=mesh)
 
     hook = register_module_module_registration_hook(shard)
@@ -41,6 +49,25 @@ def sharded_blocks(mesh: DeviceMesh) -> Iterator[None]:
             yield
     finally:
         hook.remove()
+
+
+def shard_in_half(block: SwinV2Block, mesh: DeviceMesh, half: torch.dtype) -> None:
+    """Makes one unit of a block's linear layers, which is gathered in half precision and reduced in float32.
+
+    Args:
+        block: It is changed in place.
+        mesh: All processes of the run.
+        half: The type.
+    """
+    layers: list[nn.Module] = [module for module in block.modules() if isinstance(module, Linear)]
+    for layer in layers:
+        layer.register_forward_hook(_widen_in_evaluation)
+    fully_shard(layers, mesh=mesh, mp_policy=MixedPrecisionPolicy(param_dtype=half, reduce_dtype=torch.float32))
+
+
+def _widen_in_evaluation(layer: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+    # MMEngine evaluates without autocast, so what comes next is in float32 and asks for the like.
+    return output if torch.is_autocast_enabled(output.device.type) else output.float()
 
 
 class WholeValues(TorchDispatchMode):
