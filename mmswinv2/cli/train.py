@@ -5,11 +5,12 @@ import os
 from contextlib import nullcontext
 from pathlib import Path
 
+import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 
 from ..checkpoint import HUB_PREFIX, check_whole, last_written, newest_whole, remove_partial, set_aside
-from ..errors import CheckpointError, ConfigError, EnvironmentProblem
+from ..errors import CheckpointError, ConfigError, EnvironmentProblem, TrainingError
 from ..preflight import LOADERS, check_new_run, check_resumed_config, check_work_dir
 from .disk import disk_faults_explained, stop_on_lost_log, warn_of_little_room
 from .run_lock import only_run_in
@@ -22,6 +23,12 @@ from .runs import (
     is_main_process,
     require,
     run_config,
+)
+
+OUT_OF_MEMORY = (
+    "The GPU has too little memory for this training. Less is needed with a smaller train_dataloader.batch_size, with "
+    "model.backbone.with_cp=True, with --amp, and on several GPUs with strategy=fsdp2; mmswinv2 plan tells how much. "
+    "--resume goes on from the last checkpoint. ({})"
 )
 
 
@@ -68,7 +75,10 @@ def train(cfg: Config) -> None:
     stop_on_lost_log(runner.logger)
     if is_main_process():
         warn_of_little_room(runner)
-    runner.train()
+    try:
+        runner.train()
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(OUT_OF_MEMORY.format(str(error).partition("\n")[0])) from error
 
 
 def settle_history(cfg: Config) -> None:
@@ -114,7 +124,8 @@ def enable_resume(cfg: Config, checkpoint: str) -> None:
     """
     found = newest_checkpoint(cfg) if checkpoint == "auto" else checkpoint
     if found is None:
-        print(f"No checkpoint to resume in {cfg.work_dir}: training starts anew")
+        if is_main_process():
+            print(f"No checkpoint to resume in {cfg.work_dir}: training starts anew")
         return
     if checkpoint != "auto":
         check_given(found, cfg)

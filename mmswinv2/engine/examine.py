@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 
 @dataclass
@@ -95,8 +96,13 @@ def examine(model: Any, batch: Any) -> tuple[Examination, Tensor]:
 
 
 def not_finite(tensors: Iterable[tuple[str, Tensor | None]]) -> list[str]:
-    """Returns the names of the tensors that hold a value that is not finite."""
-    return [name for name, tensor in tensors if tensor is not None and not bool(tensor.isfinite().all())]
+    """Returns the names of the tensors that hold a value that is not finite, in the part of any process."""
+    return [name for name, tensor in tensors if tensor is not None and not _is_finite(tensor)]
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    finite = tensor.isfinite().all()
+    return bool(finite.full_tensor() if isinstance(finite, DTensor) else finite)
 
 
 def bad_parameters(model: nn.Module) -> list[str]:

@@ -9,7 +9,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from mmengine.registry import DATASETS, MODELS, TRANSFORMS
+import torch
+from mmengine.hooks import Hook
+from mmengine.registry import DATASETS, HOOKS, MODELS, TRANSFORMS
+from mmengine.runner import Runner
 from torch import Tensor
 
 from mmswinv2 import ImageClassifier
@@ -87,3 +90,20 @@ class SpoilPixel:
             results["img"] = results["img"].astype("float32")
             results["img"][3, 3] = float("nan")
         return results
+
+
+@HOOKS.register_module()
+class RunOutOfMemory(Hook):
+    """Raises in one process, before an iteration, what torch raises when a GPU has no memory left.
+
+    Args:
+        rank: The process.
+        iteration: From 0.
+    """
+
+    def __init__(self, rank: int, iteration: int) -> None:
+        self.rank, self.iteration = rank, iteration
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        if (runner.rank, runner.iter) == (self.rank, self.iteration):
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nMore that torch says")

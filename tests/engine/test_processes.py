@@ -1,14 +1,7 @@
 """One process of several ends, hangs or has a bad batch: the others end too, with a sentence and in a known time."""
 
 import json
-import os
 import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,107 +12,7 @@ from mmswinv2.engine import processes
 from mmswinv2.engine.processes import TIMEOUT, join_processes, limit_waiting, lost_processes_named
 from mmswinv2.errors import ConfigError
 
-from ..support import ROOT
-from .tiny_training import CLASSIFIER, ITERATIONS, training
-
-WAIT = 6  # seconds that these processes wait for each other
-SLACK = 15  # to end, on a busy machine
-START = 120  # to import everything and begin, on a busy machine
-
-
-def write_config(folder: Path, spoilt: tuple[int, ...] = (), max_iters: int = 100000) -> Path:
-    """A training of the classifier that goes on for long, for several processes on CPUs."""
-    config = training(
-        CLASSIFIER, loop=dict(type="mmswinv2.ResumableIterLoop", max_iters=max_iters), sampler=ITERATIONS["sampler"]
-    )
-    config["train_dataloader"] = {
-        **config["train_dataloader"],
-        "dataset": dict(type="SpoiltCrops", size=22, spoilt=spoilt),
-    }
-    imports = dict(imports=["tests.engine.tiny_training", "tests.engine.faults"], allow_failed_imports=False)
-    path = folder / "config.py"
-    Config(
-        {
-            **config,
-            "custom_imports": imports,
-            "env_cfg": dict(dist_cfg=dict(timeout=WAIT)),
-        }
-    ).dump(path)
-    return path
-
-
-def command(folder: Path, config: Path) -> list[str]:
-    arguments = [
-        "-m",
-        "tests.engine.one_of_several",
-        folder,
-        "train",
-        config,
-        "--launcher",
-        "pytorch",
-        "--work-dir",
-        folder / "work",
-    ]
-    return [str(argument) for argument in arguments]
-
-
-@contextmanager
-def started(folder: Path, config: Path, launcher: bool = False) -> Iterator[list[subprocess.Popen]]:
-    """Two processes of a run as a scheduler starts them, or torchrun with two; all are ended afterwards."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    base = {
-        **os.environ,
-        "PYTHONPATH": os.environ.get("PYTHONPATH", str(ROOT)),
-        "OMP_NUM_THREADS": "1",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": port,
-    }
-    lines = [command(folder, config)] * 2
-    environments: list[dict[str, str]] = [
-        {**base, "RANK": str(r), "LOCAL_RANK": str(r), "WORLD_SIZE": "2"} for r in range(2)
-    ]
-    if launcher:
-        torchrun = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", port]
-        lines, environments = [[*torchrun, *lines[0]]], [base]
-    processes = []
-    try:
-        for number, (line, environment) in enumerate(zip(lines, environments, strict=True)):
-            with open(folder / f"said_{number}", "w") as said:
-                processes.append(
-                    subprocess.Popen([sys.executable, *line], cwd=ROOT, env=environment, stdout=said, stderr=said)
-                )
-        yield processes
-    finally:
-        for path in folder.glob("process_*"):
-            kill(int(path.read_text()), signal.SIGKILL)
-        for process in processes:
-            process.kill()
-            process.wait()
-
-
-def kill(pid: int, number: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, number)
-
-
-def wait_for(path: Path, processes: list[subprocess.Popen], folder: Path) -> None:
-    """Waits until a run has left a file."""
-    deadline = time.monotonic() + START
-    while not path.exists():
-        assert time.monotonic() < deadline and all(process.poll() is None for process in processes), said(folder)
-        time.sleep(0.1)
-
-
-def said(folder: Path, number: int = 0) -> str:
-    return (folder / f"said_{number}").read_text()
-
-
-def seconds_to_end(process: subprocess.Popen) -> float:
-    start = time.monotonic()
-    process.wait(START)
-    return time.monotonic() - start
+from .several import SLACK, WAIT, kill, said, seconds_to_end, started, wait_for, write_config
 
 
 @pytest.mark.parametrize(
@@ -140,7 +33,7 @@ def test_the_others_end_when_one_process_is_lost(number: int, longest: float, tm
 @pytest.mark.full
 def test_torchrun_ends_the_others(tmp_path: Path) -> None:
     """As tools/dist_train.sh starts them."""
-    with started(tmp_path, write_config(tmp_path), launcher=True) as processes:
+    with started(tmp_path, write_config(tmp_path), torchrun=()) as processes:
         wait_for(tmp_path / "work/last_checkpoint", processes, tmp_path)
         kill(int((tmp_path / "process_1").read_text()), signal.SIGKILL)
         assert seconds_to_end(processes[0]) < SLACK
