@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 from torch.distributed import checkpoint as dcp
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Shard
 from torch.distributed.tensor import empty as empty_in_parts
@@ -30,6 +31,7 @@ from .archive import AGAIN, CHUNK, PARTIAL, check_archive, save_sealed, sync_fol
 from .safe_pickle import load_pickle
 
 RUN, FILES, IN_PARTS = "run.pth", "files", "in_parts"
+REPLACED = "replaced_"  # begins the name of a folder while another takes its place
 _mesh: ContextVar[DeviceMesh | None] = ContextVar("mesh", default=None)
 
 
@@ -104,33 +106,30 @@ def load_sharded(folder: Path, source: str, map_location: Any) -> dict[str, Any]
     """
     mesh = _mesh.get()
     content = load_pickle(folder / RUN, source, map_location)
-    if not isinstance(content, dict) or not isinstance(content.get(FILES), dict):
-        raise CheckpointError(f"{source}: its {RUN} does not name its other files; {AGAIN}")
-    files, described = content.pop(FILES), str(map_location) == "meta"
-    if not described:
-        _check_files(folder, source, files, mesh)
+    files, described = _files_of(content, source), str(map_location) == "meta"
+    held = {} if described else _held(folder, source, files, mesh)
     parts: dict[str, Tensor] = {}
 
     def place(path: tuple[Any, ...], value: Any) -> Any:
         if not _is_description(value):
             return value
-        shape, dtype = torch.Size(value["shape"]), getattr(torch, value["dtype"])
+        name, shape, dtype = _described(path, value, source)
         if described:
             return torch.empty(shape, dtype=dtype, device="meta")
-        parts[value[IN_PARTS]] = tensor = (
+        if held.get(name) != (shape, dtype):
+            raise CheckpointError(f"{source}: its {RUN} describes {name} otherwise than its files hold it; {AGAIN}")
+        parts[name] = tensor = (
             torch.empty(shape, dtype=dtype)
             if mesh is None
             else empty_in_parts(shape, dtype=dtype, device_mesh=mesh, placements=[Shard(0)])
         )
         return tensor
 
-    whole = _mapped(content, place)
+    whole = _mapped({key: value for key, value in content.items() if key != FILES}, place)
     if described:
         return whole
-    try:
+    with _damage_named(source):
         dcp.load(parts, storage_reader=dcp.HuggingFaceStorageReader(str(folder)), no_dist=mesh is None)
-    except Exception as error:  # a damaged file raises anything
-        raise CheckpointError(f"{source}: cannot be read ({_reason(error)}); {AGAIN}") from error
     return whole
 
 
@@ -146,7 +145,7 @@ def check_whole(path: Path) -> None:
     if not is_sharded(path):
         raise CheckpointError(f"{path} is a folder without {RUN}, so it is no checkpoint")
     check_archive(path / RUN)
-    _check_files(path, str(path), load_pickle(path / RUN, str(path), "cpu")[FILES], mesh=None)
+    _check_files(path, str(path), _files_of(load_pickle(path / RUN, str(path), "cpu"), str(path)), mesh=None)
 
 
 @contextmanager
@@ -178,10 +177,49 @@ def _is_description(value: Any) -> bool:
     return isinstance(value, dict) and set(value) == {IN_PARTS, "shape", "dtype"}
 
 
+def _described(path: tuple[Any, ...], value: dict[str, Any], source: str) -> tuple[str, torch.Size, torch.dtype]:
+    """Name, shape and type of a tensor that is in parts, as ``run.pth`` describes it."""
+    name, shape, dtype = "/".join(map(str, path)), value["shape"], getattr(torch, str(value["dtype"]), None)
+    is_shape = isinstance(shape, list) and all(type(side) is int and side >= 0 for side in shape)
+    if value[IN_PARTS] != name or not is_shape or not isinstance(dtype, torch.dtype):
+        raise CheckpointError(f"{source}: what its {RUN} says of {name} describes no tensor; {AGAIN}")
+    return name, torch.Size(shape), dtype
+
+
+def _files_of(content: Any, source: str) -> dict[str, str]:
+    """The names of the other files, with their checksums."""
+    files = content.get(FILES) if isinstance(content, dict) else None
+    if not isinstance(files, dict) or not all(isinstance(text, str) for item in files.items() for text in item):
+        raise CheckpointError(f"{source}: its {RUN} does not name its other files; {AGAIN}")
+    return files
+
+
+def _held(
+    folder: Path, source: str, files: Mapping[str, str], mesh: DeviceMesh | None
+) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    """Checks the other files, and returns shapes and types of the tensors that they hold together."""
+    _check_files(folder, source, files, mesh)
+    with _damage_named(source):
+        found = dcp.HuggingFaceStorageReader(str(folder)).read_metadata().state_dict_metadata
+        tensors = {name: one for name, one in found.items() if isinstance(one, TensorStorageMetadata)}
+        return {name: (one.size, one.properties.dtype) for name, one in tensors.items()}
+
+
+@contextmanager
+def _damage_named(source: str) -> Iterator[None]:
+    """Turns whatever a reader raises at a damaged file into a :class:`CheckpointError`."""
+    try:
+        yield
+    except Exception as error:
+        raise CheckpointError(f"{source}: cannot be read ({_reason(error)}); {AGAIN}") from error
+
+
 def _check_files(folder: Path, source: str, files: Mapping[str, str], mesh: DeviceMesh | None) -> None:
     """Compares the checksums of all files, several processes each some of them."""
     rank, count = (0, 1) if mesh is None else (mesh.get_rank(), mesh.size())
     fault = next(filter(None, (_fault(folder, name, files[name]) for name in sorted(files)[rank::count])), None)
+    others = {file.name for file in folder.glob("*.safetensors")} - set(files)
+    fault = fault or (f"{RUN} does not name {min(others)}, which is in the folder" if others else None)
     faults = [fault]
     if mesh is not None:
         faults = [None] * count
@@ -231,14 +269,15 @@ def _reason(error: BaseException) -> str:
 
 
 def _put_in_place(partial: Path, folder: Path) -> None:
-    """Renames the new folder; the old one, which has the same name, gives way."""
-    old = folder.with_name(folder.name + ".old" + PARTIAL)
-    remove(old)
+    """Renames the new folder. One that has the name already is put aside first, where ``--resume`` finds it."""
     if folder.exists():
-        os.replace(folder, old)
+        aside = folder.with_name(REPLACED + folder.name)
+        remove(aside)
+        os.replace(folder, aside)
     os.replace(partial, folder)
     sync_folder(folder.parent)
-    remove(old)
+    for aside in folder.parent.glob(f"{REPLACED}*.pth"):
+        remove(aside)
 
 
 def remove(path: Path) -> None:
