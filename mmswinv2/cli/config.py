@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
+from ..engine.strategies import check_strategy
 from ..errors import ConfigError
 from ..models.backbone import SwinTransformerV2, backbones_in
 from ..preflight import LOADERS, check_config, check_settings
@@ -32,6 +33,7 @@ def run(args: argparse.Namespace) -> None:
     cfg = load_config(args.config, args.cfg_options)
     for remark in check_settings(cfg):
         print_remark(remark)
+    check_strategy(cfg)
     if args.check:
         print("The settings of the config hold together; its paths and data were not looked at")
         return

@@ -1,5 +1,6 @@
 """Mistakes in a config's settings, as a user meets them: one message before anything is built, no traceback."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -33,6 +34,20 @@ def test_a_sound_config_takes_one_line(name: str, capsys: pytest.CaptureFixture[
     """Neither the data nor the weights need to be there."""
     lines = said("config", ROOT / BASES[name], "--check", status=0, capsys=capsys).splitlines()
     assert lines[-1] == "The settings of the config hold together; its paths and data were not looked at"
+
+
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        ("strategy=fsdp", "strategy='fsdp' is unknown, choose one of ddp, zero1, fsdp2"),
+        ("strategy.type=zero1 strategy.bucket=9", "strategy zero1: .*unexpected keyword argument 'bucket'"),
+    ],
+)
+def test_a_strategy_is_checked_though_there_is_one_process(
+    option: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = said("config", DETECTION, "--check", "--cfg-options", *option.split(), status=2, capsys=capsys)
+    assert re.search(sentence, told)
 
 
 def test_all_mistakes_come_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

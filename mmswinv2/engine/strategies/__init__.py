@@ -4,7 +4,7 @@
 part of the optimizer's state, as the paper's models were trained. ``fsdp2``: each has a part of everything.
 """
 
-from .apply import STRATEGIES, apply_strategy
+from .apply import STRATEGIES, apply_strategy, check_strategy
 from .runner import PartedOptimizerRunner, ShardedRunner
 
-__all__ = ["STRATEGIES", "PartedOptimizerRunner", "ShardedRunner", "apply_strategy"]
+__all__ = ["STRATEGIES", "PartedOptimizerRunner", "ShardedRunner", "apply_strategy", "check_strategy"]

@@ -1,5 +1,6 @@
 """What a strategy changes in a config: MMEngine's own settings, and the runner."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -34,6 +35,17 @@ def apply_strategy(cfg: Config) -> None:
         STRATEGIES[name](cfg, **settings)
     except TypeError as error:
         raise ConfigError(f"strategy {name}: {str(error).partition('() ')[2]}") from error
+
+
+def check_strategy(cfg: Config) -> None:
+    """Finds out whether several processes could train with a config, which stays as it is.
+
+    Raises:
+        ConfigError: As :func:`apply_strategy`.
+    """
+    several = copy.deepcopy(cfg)
+    several.launcher = "pytorch"
+    apply_strategy(several)
 
 
 def data_parallel(cfg: Config, static_graph: bool = False, bucket_cap_mb: int = 25) -> None:
