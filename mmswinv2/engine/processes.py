@@ -18,6 +18,10 @@ TOLD_BY = {  # a variable by which each launcher tells a process its number
     "slurm": ("SLURM_PROCID", "srun"),
     "mpi": ("OMPI_COMM_WORLD_LOCAL_RANK", "mpirun"),
 }
+RESTARTS = (
+    "torchrun may start processes again that then look for each other at old addresses, and end. With "
+    "--rdzv_backend c10d, or --standalone, set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 in the environment of torchrun"
+)
 DDP = ("MMDistributedDataParallel", "MMSeparateDistributedDataParallel")
 
 
@@ -28,7 +32,7 @@ def join_processes(cfg: Config) -> list[str]:
         cfg: The config, with ``launcher``.
 
     Returns:
-        What is different on CPUs from what the config says, in sentences.
+        What is different on CPUs from what the config says, and what stands in the way of restarts, in sentences.
 
     Raises:
         ConfigError: No launcher started this process.
@@ -43,7 +47,17 @@ def join_processes(cfg: Config) -> list[str]:
             f"--launcher {launcher}: the variable {variable} is not set, so nothing has started several processes: "
             f"start the command by {starter}"
         )
-    return _join_on_cpus(cfg) if get_device() == "cpu" else []
+    told = [RESTARTS] if _restarts_at_old_addresses() else []
+    return [*told, *_join_on_cpus(cfg)] if get_device() == "cpu" else told
+
+
+def _restarts_at_old_addresses() -> bool:
+    """Whether processes that torchrun starts again would look each other up where the old ones had been.
+
+    They would be told by the store of torchrun itself, which outlives them (pytorch #135712 and #167288).
+    """
+    restarts = int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", 0))
+    return restarts > 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
 
 
 def limit_waiting(cfg: Config) -> None:

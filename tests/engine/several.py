@@ -43,6 +43,18 @@ def write_config(folder: Path, spoilt: tuple[int, ...] = (), max_iters: int = 10
     return path
 
 
+def free_port() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])
+
+
+def environment() -> dict[str, str]:
+    path = os.environ.get("PYTHONPATH", str(ROOT))
+    # The last: processes that torchrun starts again find each other, see docs/scaling.md.
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+
+
 def command(folder: Path, config: Path, *options: str) -> list[str]:
     arguments = ["-m", "tests.engine.one_of_several", folder, "train", config]
     settings = ["--launcher", "pytorch", "--work-dir", folder / "work", *options]
@@ -59,31 +71,44 @@ def started(
         folder: Of the run: its work dir, what the processes say, and their ids.
         config: Its file.
         options: More arguments of the command line.
-        torchrun: Options of torchrun, which then starts the two, and is the one process that is given.
+        torchrun: Options of torchrun, which then starts the two, and is the one process that is given. Empty: its
+            processes meet at a port, as those of tools/dist_train.sh.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    base = {
-        **os.environ,
-        "PYTHONPATH": os.environ.get("PYTHONPATH", str(ROOT)),
-        "OMP_NUM_THREADS": "1",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": port,
-    }
+    port = free_port()
+    base = {**environment(), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     lines = [command(folder, config, *options)] * 2
     environments: list[dict[str, str]] = [
         {**base, "RANK": str(r), "LOCAL_RANK": str(r), "WORLD_SIZE": "2"} for r in range(2)
     ]
     if torchrun is not None:
-        launcher = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", port, *torchrun]
+        meeting = torchrun or ("--master_port", port)
+        launcher = ["-m", "torch.distributed.run", "--nproc_per_node", "2", *meeting]
         lines, environments = [[*launcher, *lines[0]]], [base]
+    with all_started(folder, lines, environments) as processes:
+        yield processes
+
+
+@contextmanager
+def machines(folder: Path, config: Path, *options: str) -> Iterator[list[subprocess.Popen]]:
+    """The torchruns of two machines with a process each, which go on without one of them; they meet at the first."""
+    elastic = ["-m", "torch.distributed.run", "--nnodes", "1:2", "--nproc_per_node", "1", "--max-restarts", "3"]
+    meeting = ["--rdzv_backend", "c10d", "--rdzv_endpoint", f"127.0.0.1:{free_port()}", "--rdzv_conf"]
+    lines = [[*elastic, *meeting, f"is_host={host}", *command(folder, config, *options)] for host in ("1", "0")]
+    with all_started(folder, lines, [environment()] * 2) as agents:
+        yield agents
+
+
+@contextmanager
+def all_started(
+    folder: Path, lines: list[list[str]], environments: list[dict[str, str]]
+) -> Iterator[list[subprocess.Popen]]:
+    """Starts Python with each of the lines; what is still there is killed afterwards."""
     processes = []
     try:
-        for number, (line, environment) in enumerate(zip(lines, environments, strict=True)):
+        for number, (line, variables) in enumerate(zip(lines, environments, strict=True)):
             with open(folder / f"said_{number}", "w") as said:
                 processes.append(
-                    subprocess.Popen([sys.executable, *line], cwd=ROOT, env=environment, stdout=said, stderr=said)
+                    subprocess.Popen([sys.executable, *line], cwd=ROOT, env=variables, stdout=said, stderr=said)
                 )
         yield processes
     finally:

@@ -73,6 +73,19 @@ def test_other_errors_pass() -> None:
         raise RuntimeError("shapes do not fit")
 
 
+@pytest.mark.parametrize(("restarts", "shared", "told"), [("3", "True", 1), ("3", "False", 0), ("0", "True", 0)])
+def test_restarts_that_would_meet_at_old_addresses_are_told(
+    restarts: str, shared: str, told: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where torchrun shares its store with the processes that it may start again."""
+    for name, value in {"RANK": "0", "MAX_RESTARTS": restarts, "USE_AGENT_STORE": shared}.items():
+        monkeypatch.setenv(name if name == "RANK" else f"TORCHELASTIC_{name}", value)
+    monkeypatch.setattr(processes, "get_device", lambda: "cuda")
+    sentences = join_processes(Config(dict(launcher="pytorch")))
+    assert len(sentences) == told
+    assert all("set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1" in sentence for sentence in sentences)
+
+
 @pytest.mark.parametrize(
     ("launcher", "variable", "starter"),
     [

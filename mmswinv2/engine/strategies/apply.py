@@ -7,6 +7,7 @@ from typing import Any
 from mmengine.config import Config
 
 from ...errors import ConfigError
+from .shards import half_precision
 
 WRAPPER = "MMDistributedDataParallel"
 
@@ -85,11 +86,15 @@ def sharded(cfg: Config) -> None:
     """Each process has a part of parameters, gradients and the optimizer's state; a block is whole while it computes.
 
     Raises:
-        ConfigError: The config wraps its model in its own way, or compiles it.
+        ConfigError: The config wraps its model in its own way, or compiles it in mixed precision: there blocks are
+            gathered in two pieces, and a compiler would cut them at every linear layer.
     """
     _refuse_wrapper(cfg)
-    if cfg.get("compile"):
-        raise ConfigError("strategy fsdp2 and compile exclude each other: set compile=False, or take ddp or zero1")
+    if cfg.get("compile") and half_precision(cfg.get("optim_wrapper")) is not None:
+        raise ConfigError(
+            "strategy fsdp2 compiles in single precision alone: set compile=False, or take "
+            "optim_wrapper.type='OptimWrapper', or ddp or zero1"
+        )
     _take_runner(cfg, "mmswinv2.ShardedRunner")
 
 

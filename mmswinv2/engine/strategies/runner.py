@@ -15,10 +15,11 @@ from torch.distributed.fsdp import fully_shard
 from torch.optim import Optimizer
 
 from ...checkpoint.sharded import loading_parts
+from ...layers import SwinV2Block
 from ...registry import RUNNERS
 from ...upstream import on_all_processes
 from ..random_state import random_state, set_random_state
-from .shards import WholeValues, parts_like, sharded_blocks
+from .shards import WholeValues, half_precision, parts_like, sharded_blocks
 
 
 class ParallelRunner(Runner):
@@ -68,6 +69,16 @@ class ShardedRunner(ParallelRunner):
         """Returns the model as it is: it is in parts already, and needs no wrapper."""
         return model
 
+    def _maybe_compile(self, target: str) -> None:
+        """Compiles each block by itself; the whole step, as MMEngine has it, would take the gathering in."""
+        chosen = self.cfg.get("compile")  # as MMEngine has it: True, False, or settings of torch.compile
+        if chosen is None or chosen is False:
+            return
+        settings = {} if chosen is True else chosen
+        for module in self.model.modules():
+            if isinstance(module, SwinV2Block):
+                module.forward = torch.compile(module.forward, **settings)  # type: ignore[method-assign]
+
     def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
         """Lets the optimizer take its state from the checkpoint of another strategy."""
         built = super().build_optim_wrapper(optim_wrapper)
@@ -103,13 +114,3 @@ class ShardedRunner(ParallelRunner):
             for name, value in copied.state_dict().items():
                 value.copy_(self.model.state_dict()[name])
         return copied
-
-
-def half_precision(optim_wrapper: Any) -> torch.dtype | None:
-    """The type that a config's optimizer wrapper lets a training compute in, where that is mixed; else None."""
-    if not isinstance(optim_wrapper, dict) or optim_wrapper.get("type") != "AmpOptimWrapper":
-        return None
-    chosen: str | torch.dtype | None = optim_wrapper.get("dtype")
-    dtype = getattr(torch, chosen) if isinstance(chosen, str) else chosen
-    half: torch.dtype = dtype or torch.get_autocast_dtype(get_device())
-    return half if half.itemsize == 2 else None

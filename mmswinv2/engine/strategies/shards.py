@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from mmengine.device import get_device
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
@@ -26,6 +27,16 @@ from ...layers.linear import Linear
 
 RANDOM = {torch.ops.aten.uniform_.default, torch.ops.aten.normal_.default}
 COPY = torch.ops.aten.copy_.default
+
+
+def half_precision(optim_wrapper: Any) -> torch.dtype | None:
+    """The type that a config's optimizer wrapper lets a training compute in, where that is mixed; else None."""
+    if not isinstance(optim_wrapper, dict) or optim_wrapper.get("type") != "AmpOptimWrapper":
+        return None
+    chosen: str | torch.dtype | None = optim_wrapper.get("dtype")
+    dtype = getattr(torch, chosen) if isinstance(chosen, str) else chosen
+    half: torch.dtype = dtype or torch.get_autocast_dtype(get_device())
+    return half if half.itemsize == 2 else None
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from mmswinv2.cli import main
 from mmswinv2.engine.examine import not_finite
 
 from ..faults import is_finite
-from ..several import SLACK, WAIT, kill, said, seconds_to_end, started, wait_for, write_config
+from ..several import SLACK, WAIT, kill, machines, said, seconds_to_end, started, wait_for, write_config
 
 STRATEGIES = ["zero1", "fsdp2"]  # ddp is the default, and tested beside this folder
 LOST = "mmswinv2 train: Another process of this run has ended, or has not answered"
@@ -107,8 +107,8 @@ def test_a_signal_to_one_saves_one_whole_checkpoint_of_all(strategy: str, tmp_pa
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_torchrun_starts_the_run_again_by_itself(strategy: str, tmp_path: Path) -> None:
     """With ``--max-restarts`` and ``--resume`` one command gets to the end, though a process is killed."""
-    config, restart = write_config(tmp_path, strategy=strategy, max_iters=30), ("--max-restarts", "1")
-    with started(tmp_path, config, "--resume", torchrun=restart) as processes:
+    config, restarts = write_config(tmp_path, strategy=strategy, max_iters=30), ("--standalone", "--max-restarts", "1")
+    with started(tmp_path, config, "--resume", torchrun=restarts) as processes:
         wait_for(tmp_path / "work/last_checkpoint", processes, tmp_path)
         kill(int((tmp_path / "process_1").read_text()), signal.SIGKILL)
         seconds_to_end(processes[0])
@@ -116,6 +116,27 @@ def test_torchrun_starts_the_run_again_by_itself(strategy: str, tmp_path: Path) 
     assert said(tmp_path).count("Note: there is no GPU") == 2  # starts
     assert said(tmp_path).count("No checkpoint to resume") == 1  # the first
     assert iterations_of(tmp_path) == 30
+
+
+@pytest.mark.full
+def test_one_machine_goes_on_when_another_is_lost(tmp_path: Path) -> None:
+    """Its process ends, and torchrun starts it again, alone, from the checkpoint that two have written in parts."""
+    config = write_config(tmp_path, strategy="fsdp2", max_iters=30)
+    with machines(tmp_path, config, "--resume") as agents:
+        wait_for(tmp_path / "work/last_checkpoint", agents, tmp_path)
+        workers = [int(path.read_text()) for path in tmp_path.glob("process_*")]
+        lost = [worker for worker in workers if parent(worker) == agents[1].pid]
+        assert len(workers) == 2 and len(lost) == 1
+        for process in (agents[1].pid, *lost):
+            kill(process, signal.SIGKILL)
+        seconds_to_end(agents[0])
+    assert agents[0].returncode == 0, said(tmp_path)
+    assert iterations_of(tmp_path) == 30
+    assert len(list((tmp_path / "work/iter_30.pth").glob("*.safetensors"))) == 1
+
+
+def parent(process: int) -> int:
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def test_all_processes_find_what_is_not_finite_in_the_part_of_one(tmp_path: Path) -> None:

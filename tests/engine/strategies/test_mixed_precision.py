@@ -10,8 +10,7 @@ from torch import Tensor, distributed, multiprocessing, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
-from mmswinv2.engine.strategies.runner import half_precision
-from mmswinv2.engine.strategies.shards import sharded_blocks
+from mmswinv2.engine.strategies.shards import half_precision, sharded_blocks
 from mmswinv2.models import SwinTransformerV2
 
 from .training import BACKBONE, whole

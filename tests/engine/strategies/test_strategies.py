@@ -31,6 +31,15 @@ def test_losses_follow_those_of_one_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.full
+def test_blocks_in_parts_are_compiled_one_by_one(tmp_path: Path) -> None:
+    """Without a break in them, so that nothing but a block's own computation is compiled."""
+    alone = train(config(tmp_path / "alone", 1, None, 4))
+    compiled = config(tmp_path / "compiled", 2, "fsdp2", 4, compile=dict(backend="aot_eager", fullgraph=True))
+    for results in together(tmp_path, 2, {"compiled": compiled}):
+        torch.testing.assert_close(results["compiled"]["losses"], alone["losses"], atol=1e-5, rtol=0)
+
+
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("before", "after", "processes"), [("fsdp2", "fsdp2", 4), ("fsdp2", None, 1), ("zero1", "fsdp2", 2)]
 )
@@ -95,7 +104,10 @@ def test_refuses_to_make_a_file_of(content: dict, name: str, sentence: str, tmp_
         (dict(strategy="fsdp"), "strategy='fsdp' is unknown, choose one of ddp, zero1, fsdp2"),
         (dict(strategy=dict(type="ddp", bucket=1)), "strategy ddp: .*unexpected keyword argument 'bucket'"),
         (dict(strategy="zero1", runner_type="MyRunner"), "strategy and runner_type='MyRunner' exclude each other"),
-        (dict(strategy="fsdp2", compile=True), "strategy fsdp2 and compile exclude each other"),
+        (
+            dict(strategy="fsdp2", compile=True, optim_wrapper=dict(type="AmpOptimWrapper", dtype="bfloat16")),
+            "strategy fsdp2 compiles in single precision alone",
+        ),
         (dict(strategy="fsdp2", model_wrapper_cfg=dict(type="MMFullyShardedDataParallel")), "exclude each other"),
     ],
 )
