@@ -28,7 +28,7 @@ BELOW = {
     "evaluation": {*BASE, "registry"},
     "engine": {*BASE, "registry", "layers", "checkpoint", "models", "datasets"},
     "analysis": {*BASE, "registry", "arch", "layers", "checkpoint", "models"},
-    "benchmark": {*BASE, "", "arch", "layers", "checkpoint", "models"},
+    "benchmark": {*BASE, "", "registry", "arch", "layers", "checkpoint", "models", "engine"},
     "plan": {*BASE, "registry", "arch", "layers", "checkpoint", "models", "benchmark"},
     "preflight": {*BASE, "registry", "arch", "layers", "checkpoint", "models", "datasets"},
     "cli": {

@@ -9,6 +9,9 @@ from pathlib import Path
 import torch
 
 MIB = 2**20
+# In the environment of a process whose memory is measured: what is freed goes back to the system at once. glibc would
+# keep it, in pieces that fit nothing.
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 
 
 def peak_memory(step: Callable[[], object], device: str) -> float | None:

@@ -115,7 +115,8 @@ def load_sharded(folder: Path, source: str, map_location: Any) -> dict[str, Any]
             return value
         name, shape, dtype = _described(path, value, source)
         if described:
-            return torch.empty(shape, dtype=dtype, device="meta")
+            with _damage_named(source):  # more bytes than a number can tell
+                return torch.empty(shape, dtype=dtype, device="meta")
         if held.get(name) != (shape, dtype):
             raise CheckpointError(f"{source}: its {RUN} describes {name} otherwise than its files hold it; {AGAIN}")
         parts[name] = tensor = (

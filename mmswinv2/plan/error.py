@@ -14,14 +14,12 @@ from pathlib import Path
 from mmengine.logging import MMLogger
 from rich.console import Console
 
-from ..benchmark.memory import MIB
+from ..benchmark.memory import ALLOCATOR, MIB
 from .measure import training_of
 from .measured import Case
 from .precision import Precision
 from .strategies import plan
 
-# glibc would keep what was freed, in pieces that fit nothing; a large piece goes back to the system at once.
-ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 TINY, SMALL = (f"configs/imagenet/swinv2-{size}-w8_8xb128-300e_in1k-256px.py" for size in "ts")
 UPERNET = "configs/upernet/upernet_swinv2-t-w8_8xb2-160k_ade20k-512x512.py"
 MASK_RCNN = "configs/mask_rcnn/mask-rcnn_swinv2-t-w8_fpn_1x_coco.py"

@@ -13,7 +13,7 @@ from torch.distributed.tensor import Shard, distribute_tensor
 
 from mmswinv2.checkpoint import newest_whole, read_checkpoint
 from mmswinv2.checkpoint.archive import save_sealed
-from mmswinv2.checkpoint.sharded import FILES, IN_PARTS, RUN, check_whole, save_sharded
+from mmswinv2.checkpoint.sharded import FILES, IN_PARTS, RUN, check_whole, load_sharded, save_sharded
 from mmswinv2.errors import CheckpointError
 
 WEIGHT = torch.arange(12.0).view(4, 3)
@@ -64,6 +64,12 @@ def test_what_describes_no_tensor_of_its_files_is_refused(edited: dict, fault: s
     change(folder, lambda content: content["state_dict"]["weight"].update(edited))
     with pytest.raises(CheckpointError, match=fault):
         read_checkpoint(str(folder))
+
+
+def test_what_has_more_bytes_than_a_number_tells_is_refused_before_a_file_is_read(folder: Path) -> None:
+    change(folder, lambda content: content["state_dict"]["weight"].update(shape=[2**62, 2**62]))
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        load_sharded(folder, "the folder", "meta")
 
 
 @pytest.mark.parametrize(

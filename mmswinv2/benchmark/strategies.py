@@ -5,6 +5,7 @@ talk by gloo over the loopback device, whose counter says what they send. On a m
 they wait for each other, and the time says more of that than of the strategy.
 """
 
+import json
 import os
 import resource
 import socket
@@ -24,17 +25,17 @@ from mmengine.runner import Runner
 from torch import Tensor, distributed, multiprocessing
 from torch.utils.data import Dataset
 
-from ...layers import SwinV2Block
-from ...registry import DATASETS
-from ..processes import join_processes
-from .apply import STRATEGIES, apply_strategy
+from ..engine.processes import join_processes
+from ..engine.strategies import STRATEGIES, apply_strategy
+from ..layers import SwinV2Block
+from ..registry import DATASETS
+from .memory import ALLOCATOR, MIB
 
 SIDE, BATCH, CLASSES = 64, 4, 1000  # BATCH images on each process
 WARM, STEPS = 3, 10  # iterations before the measured ones, and those
 LOOPBACK = Path("/sys/class/net/lo/statistics/tx_bytes")
 PROCESSES = 1, 2, 4
-MIB, FLOAT = 2**20, 4
-ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}  # what is freed goes back at once
+FLOAT = 4  # bytes
 
 
 class Cost(NamedTuple):
@@ -117,14 +118,14 @@ def sent_in_theory(strategy: str, processes: int, parameters: int) -> float:
 
 def measured(strategy: str, processes: int) -> tuple[Cost, int, int]:
     """Trains with new processes; returns the first one's cost, the number of parameters, and that of a block's."""
-    with tempfile.TemporaryDirectory() as folder, changed_environment(ALLOCATOR), socket.socket() as free:
+    with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
-        free.close()
-        with changed_environment({**address, "WORLD_SIZE": str(processes), "OMP_NUM_THREADS": "1"}):
-            multiprocessing.spawn(train, (processes, strategy, folder), nprocs=processes)
-        found: tuple[Cost, int, int] = torch.load(Path(folder, "cost.pth"), weights_only=False)
-    return found
+    variables = {**ALLOCATOR, **address, "WORLD_SIZE": str(processes), "OMP_NUM_THREADS": "1"}
+    with tempfile.TemporaryDirectory() as folder, changed_environment(variables):
+        multiprocessing.spawn(train, (processes, strategy, folder), nprocs=processes)
+        *cost, parameters, block = json.loads(Path(folder, "cost.json").read_text())
+    return Cost(*cost), parameters, block
 
 
 @contextmanager
@@ -140,7 +141,7 @@ def changed_environment(variables: dict[str, str]) -> Iterator[None]:
 
 
 def train(rank: int, processes: int, strategy: str, folder: str) -> None:
-    """One process; the first leaves the cost in ``cost.pth``."""
+    """One process; the first leaves the cost in ``cost.json``, with the numbers of parameters."""
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank))
     torch.set_num_threads(1)
     cfg = config(folder, None if processes == 1 else strategy)
@@ -158,7 +159,7 @@ def train(rank: int, processes: int, strategy: str, folder: str) -> None:
         cost = Cost(statistics.median(steps), (peak - before) * 1024, sent)
         blocks = [module for module in runner.model.modules() if isinstance(module, SwinV2Block)]
         sizes = (count(runner.model.parameters()), max(count(block.parameters()) for block in blocks))
-        torch.save((cost, *sizes), Path(folder, "cost.pth"))
+        Path(folder, "cost.json").write_text(json.dumps((*cost, *sizes)))
     if distributed.is_initialized():
         distributed.barrier()
         distributed.destroy_process_group()
