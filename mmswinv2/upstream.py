@@ -261,6 +261,13 @@ def on_all_processes(save: Callable[..., None]) -> Callable[..., None]:
     return save.__wrapped__  # type: ignore[attr-defined]
 
 
+def is_cast(operator: Any) -> bool:
+    """Whether an operator copies a tensor into another type, as autocast has it done."""
+    import torch
+
+    return operator is torch.ops.aten._to_copy.default
+
+
 def join_processes_on_cpus(launcher: str, settings: Mapping[str, Any]) -> None:
     """MMEngine's ``init_dist`` for processes that have no GPUs: it chooses one for each, whatever the backend is.
 

@@ -4,11 +4,12 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
+
+from ..upstream import is_cast
 
 Inner = Mapping[Any, Callable[..., int]]
 
@@ -62,10 +63,10 @@ class LiveMemory(TorchDispatchMode):
     ) -> Any:
         """Runs an operator and notes what it made."""
         result = func(*args, **(kwargs or {}))
-        is_cast = func is torch.ops.aten._to_copy.default and args[0].untyped_storage() in self._weights
+        cast = is_cast(func) and args[0].untyped_storage() in self._weights
         for tensor in tree_leaves(result):
             if isinstance(tensor, Tensor):
-                self._add(tensor, is_cast)
+                self._add(tensor, cast)
         self._note(self._inner[func](*args) if func in self._inner else 0)
         return result
 
@@ -84,18 +85,18 @@ class LiveMemory(TorchDispatchMode):
         """The greatest number of bytes that lived at the same time."""
         return max((sum(moment) for moment in self._peaks.values()), default=0)
 
-    def _add(self, tensor: Tensor, is_cast: bool) -> None:
+    def _add(self, tensor: Tensor, cast: bool) -> None:
         storage = tensor.untyped_storage()
         if storage in self._known:
             return
         self._known[storage] = True
         self.live += storage.nbytes()
-        self.casts += is_cast * storage.nbytes()
-        weakref.finalize(storage, self._drop, storage.nbytes(), is_cast)
+        self.casts += cast * storage.nbytes()
+        weakref.finalize(storage, self._drop, storage.nbytes(), cast)
 
-    def _drop(self, size: int, is_cast: bool) -> None:
+    def _drop(self, size: int, cast: bool) -> None:
         self.live -= size
-        self.casts -= is_cast * size
+        self.casts -= cast * size
 
     def _count_gradient(self, parameter: Tensor) -> None:
         self.gradients += parameter.nbytes

@@ -14,7 +14,7 @@ from ..support import ROOT
 
 TOOLS = {"convert_checkpoint": "convert", "inspect_checkpoint": "inspect", "index_shards": "shards index"}
 TOOLS |= {"make_shards": "shards make", "train": "train", "test": "test", "infer": "infer", "benchmark": "benchmark"}
-TOOLS |= {"get_flops": "flops", "check": "check"}
+TOOLS |= {"get_flops": "flops", "check": "check", "plan": "plan"}
 
 
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:

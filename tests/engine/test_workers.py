@@ -76,10 +76,14 @@ def test_an_image_that_cannot_be_read_to_its_end_is_named(persistent: bool, tmp_
     ],
 )
 def test_a_worker_that_dies_is_explained(signal_name: str, ended: str, advice: str, tmp_path: Path) -> None:
-    """At once, with the image that it was at and what to look at for this kind of end."""
+    """At once, with the image that it was at and what to look at for this kind of end.
+
+    There is one worker: torch tells of the end of a second one at any later time, also after this test.
+    """
     root = folder_of_images(tmp_path / "images")
     start = time.monotonic()
-    message = failure(config_of(root, dict(type="EndAt", name="07.jpg", signal_name=signal_name)), tmp_path / "work")
+    end = dict(type="EndAt", name="07.jpg", signal_name=signal_name)
+    message = failure(config_of(root, end, num_workers=1), tmp_path / "work")
     assert time.monotonic() - start < TIMEOUT / 3
     assert message.startswith(
         f"A worker of a data loader was killed by signal: {ended} while it was at {root}/07.jpg. "
