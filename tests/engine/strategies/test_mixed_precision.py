@@ -26,7 +26,7 @@ def test_is_what_the_optimizer_wrapper_says() -> None:
     assert half_precision(dict(type="AmpOptimWrapper")) == torch.get_autocast_dtype("cpu")
 
 
-@pytest.mark.parametrize("with_cp", [False, True])
+@pytest.mark.parametrize("with_cp", [pytest.param(False, marks=pytest.mark.full), True])
 def test_two_processes_get_the_gradients_of_autocast(with_cp: bool, tmp_path: Path) -> None:
     """Of every parameter; in evaluation, where there is no autocast, they are about as exact as with it."""
     multiprocessing.spawn(in_parts, (str(tmp_path), with_cp), nprocs=PROCESSES)
