@@ -8,7 +8,7 @@ values; neck and heads run on small images, and what they take is extrapolated. 
 the time of a step at which a GPU holds most, and what is sent in GB (10^9 bytes) by each GPU in each step.
 
 Not counted are CUDA's context, workspaces of its libraries, buffers of NCCL, and gaps of the allocator. The column
-"allowance" stands for them: 1 GiB, and 5 % of the rest. It is a guess.
+"allow." stands for them: 1 GiB, and 5 % of the rest. It is a guess.
 """
 
 import argparse
@@ -34,6 +34,8 @@ from .runs import add_config_arguments, explained, load_config, require
 
 GIB, GB = 2**30, 10**9
 SHOWN = 3  # changes that are advised at most
+# Of the parts of a plan, short enough for a terminal of 80 characters.
+HEADINGS = "weights", "grads", "state", "activ.", "gathered", "allow."
 
 
 class Question(NamedTuple):
@@ -164,11 +166,13 @@ def print_plans(cfg: Config, question: Question, plans: dict[str, Plan]) -> None
         f"{question.gpus} GPUs of {question.memory:g} GiB, {'mixed' if question.half else 'single'} precision, "
         f"with_cp={cfg.model.backbone.get('with_cp', False)}"
     )
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE)
+    table = Table(box=box.SIMPLE, padding=(0, 0, 0, 1), pad_edge=False)
     table.add_column("GiB")
-    for name in (*Plan._fields[:-1], "total", "fits", "sent, GB"):
+    for name in (*HEADINGS, "total", "fits", "GB sent"):
         table.add_column(name, justify="right")
     for strategy, one in plans.items():
         held = [f"{value / GIB:.1f}" for value in (*one[:-1], one.total)]
         table.add_row(strategy, *held, "yes" if one.total <= question.memory * GIB else "no", f"{one.sent / GB:.2f}")
-    Console(markup=False, emoji=False, highlight=False).print(table)
+    console = Console(markup=False, emoji=False, highlight=False)
+    console.print(title, style="bold", soft_wrap=True)
+    console.print(table)
