@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,7 +67,7 @@ class Noise(Dataset[dict[str, Any]]):
 
 
 class Clock(Hook):
-    """Notes times of the measured iterations, and what the loopback device had sent when they began and ended."""
+    """Notes after each iteration the time, and what the loopback device has sent."""
 
     def __init__(self) -> None:
         self.times: list[float] = []
@@ -153,7 +154,7 @@ def train(rank: int, processes: int, strategy: str, folder: str) -> None:
     runner.register_hook(clock)
     runner.train()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    steps = [after - at for at, after in zip(clock.times[WARM - 1 :], clock.times[WARM:], strict=False)]
+    steps = [after - at for at, after in pairwise(clock.times[WARM - 1 :])]
     sent = (clock.sent[-1] - clock.sent[WARM - 1]) / STEPS / processes
     if rank == 0:
         cost = Cost(statistics.median(steps), (peak - before) * 1024, sent)

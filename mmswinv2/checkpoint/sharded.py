@@ -278,7 +278,8 @@ def _put_in_place(partial: Path, folder: Path) -> None:
     os.replace(partial, folder)
     sync_folder(folder.parent)
     for aside in folder.parent.glob(f"{REPLACED}*.pth"):
-        remove(aside)
+        if is_sharded(aside):  # a file of that name is the user's
+            remove(aside)
 
 
 def remove(path: Path) -> None:
