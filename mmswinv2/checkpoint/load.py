@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ..errors import CheckpointError, list_faults, name_some
 from .backbone import WEIGHT_TYPES, BackboneCheckpoint, describe_arch, infer_arch, open_checkpoint
 from .forms import PRETRAINED_WINDOWS, StateDict, num_stages
+from .parts import read_once
 from .position_biases import check_position_bias, find_position_bias, fit_tables
 from .windows import Windows
 
@@ -183,18 +184,24 @@ def load_pretrained(
             missing, mis-shaped or not finite; nothing tells the pretrained windows, or the config
             contradicts them.
     """
-    checkpoint = open_checkpoint(source, prefix, map_location)
-    try:
-        report = _load(backbone, checkpoint, allow_partial)
-    except ValueError as error:
-        raise CheckpointError(f"{source}: {error}") from error
+
+    def read() -> tuple[LoadReport, StateDict]:
+        checkpoint = open_checkpoint(source, prefix, map_location)
+        try:
+            return _match(backbone, checkpoint, allow_partial)
+        except ValueError as error:
+            raise CheckpointError(f"{source}: {error}") from error
+
+    report, windows = read_once(read)
+    backbone.load_state_dict({**report.match.state, **windows}, strict=False)
     print_log(str(report), logger="current")
     if report.match.missing:
         print_log(f"{source} lacks {name_some(report.match.missing)}", logger="current", level=logging.WARNING)
     return report
 
 
-def _load(backbone: nn.Module, checkpoint: BackboneCheckpoint, allow_partial: bool) -> LoadReport:
+def _match(backbone: nn.Module, checkpoint: BackboneCheckpoint, allow_partial: bool) -> tuple[LoadReport, StateDict]:
+    """Compares a checkpoint with the model; returns what was found, and the pretrained windows to load."""
     weights = checkpoint.weights
     check_position_bias(weights.state, str(backbone.position_bias))
     match = match_state(weights.state, backbone.state_dict(), allow_partial, weights.single_norm)
@@ -207,5 +214,4 @@ def _load(backbone: nn.Module, checkpoint: BackboneCheckpoint, allow_partial: bo
             "nothing tells the window that it was trained with, and a wrong one gives a wrong position bias without an "
             "error: set pretrained_window_sizes in the backbone's config, for window 12 at 192 px to (12, 12, 12, 6)"
         )
-    backbone.load_state_dict({**match.state, **windows}, strict=False)
-    return LoadReport(checkpoint, match)
+    return LoadReport(checkpoint, match), windows

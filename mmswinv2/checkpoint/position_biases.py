@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from ..errors import CheckpointError
 from ..layers.compared_biases import POSITION_BIASES, resize_table
@@ -63,7 +64,8 @@ def fit_tables(state: Mapping[str, Tensor], model: Mapping[str, Tensor]) -> Stat
     fitted = dict(state)
     for name, tensor in state.items():
         if name.endswith(TABLE) and name in model and _is_table(tensor, model[name]):
-            fitted[name] = resize_table(tensor, model[name].shape)
+            table = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor  # resizing mixes the parts
+            fitted[name] = resize_table(table, model[name].shape)
     return fitted
 
 

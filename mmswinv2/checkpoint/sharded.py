@@ -8,13 +8,12 @@ It is written beside its place and renamed when all of it is on the disk. ``run.
 of the other files, so a folder with a whole ``run.pth`` tells whether it is whole itself.
 """
 
-import copy
 import hashlib
+import inspect
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +27,17 @@ from torch.distributed.tensor import empty as empty_in_parts
 
 from ..errors import CheckpointError
 from .archive import AGAIN, CHUNK, PARTIAL, check_archive, save_sealed, sync_folder
+from .parts import mapped, mesh_of_parts
 from .safe_pickle import load_pickle
 
 RUN, FILES, IN_PARTS = "run.pth", "files", "in_parts"
 REPLACED = "replaced_"  # begins the name of a folder while another takes its place
-_mesh: ContextVar[DeviceMesh | None] = ContextVar("mesh", default=None)
+
+
+def can_write_parts() -> bool:
+    """Whether this torch has what :func:`save_sharded` needs; older ones that this package takes have not."""
+    writer = getattr(dcp, "HuggingFaceStorageWriter", None)
+    return writer is not None and "save_distributed" in inspect.signature(writer).parameters
 
 
 def is_sharded(path: Path) -> bool:
@@ -43,7 +48,7 @@ def is_sharded(path: Path) -> bool:
 def has_parts(checkpoint: Any) -> bool:
     """Whether a tensor in a checkpoint is in parts."""
     found: list[DTensor] = []
-    _mapped(checkpoint, lambda path, value: found.append(value) if isinstance(value, DTensor) else value)
+    mapped(checkpoint, lambda path, value: found.append(value) if isinstance(value, DTensor) else value)
     return bool(found)
 
 
@@ -74,7 +79,7 @@ def save_sharded(checkpoint: dict[str, Any], folder: Path, iteration: int, resum
         parts[name] = value
         return {IN_PARTS: name, "shape": list(value.shape), "dtype": str(value.dtype).removeprefix("torch.")}
 
-    rest = _mapped(checkpoint, describe)
+    rest = mapped(checkpoint, describe)
     with _together():
         if first:
             remove(partial)
@@ -94,7 +99,7 @@ def save_sharded(checkpoint: dict[str, Any], folder: Path, iteration: int, resum
 
 
 def load_sharded(folder: Path, source: str, map_location: Any) -> dict[str, Any]:
-    """Reads what :func:`save_sharded` wrote: each process its part inside :func:`loading_parts`, else all of it.
+    """Reads what :func:`save_sharded` wrote: each process its part inside :func:`.parts.loading_parts`, else all of it.
 
     Args:
         folder: The checkpoint.
@@ -104,7 +109,7 @@ def load_sharded(folder: Path, source: str, map_location: Any) -> dict[str, Any]
     Raises:
         CheckpointError: A file of it is missing or damaged, or is not what ``run.pth`` says.
     """
-    mesh = _mesh.get()
+    mesh = mesh_of_parts()
     content = load_pickle(folder / RUN, source, map_location)
     files, described = _files_of(content, source), str(map_location) == "meta"
     held = {} if described else _held(folder, source, files, mesh)
@@ -126,7 +131,7 @@ def load_sharded(folder: Path, source: str, map_location: Any) -> dict[str, Any]
         )
         return tensor
 
-    whole = _mapped({key: value for key, value in content.items() if key != FILES}, place)
+    whole = mapped({key: value for key, value in content.items() if key != FILES}, place)
     if described:
         return whole
     with _damage_named(source):
@@ -147,31 +152,6 @@ def check_whole(path: Path) -> None:
         raise CheckpointError(f"{path} is a folder without {RUN}, so it is no checkpoint")
     check_archive(path / RUN)
     _check_files(path, str(path), _files_of(load_pickle(path / RUN, str(path), "cpu"), str(path)), mesh=None)
-
-
-@contextmanager
-def loading_parts(mesh: DeviceMesh) -> Iterator[None]:
-    """Inside, :func:`load_sharded` gives each process its part of the tensors, and all processes call it together."""
-    before = _mesh.set(mesh)
-    try:
-        yield
-    finally:
-        _mesh.reset(before)
-
-
-def _mapped(value: Any, change: Callable[[tuple[Any, ...], Any], Any], path: tuple[Any, ...] = ()) -> Any:
-    """A copy of nested dicts, lists and tuples; ``change`` gives what stands in the place of a value, or the value."""
-    changed = change(path, value)
-    if changed is not value:
-        return changed
-    if isinstance(value, dict):
-        copied = copy.copy(value)  # with the attributes of a state dict
-        for key in value:
-            copied[key] = _mapped(value[key], change, (*path, key))
-        return copied
-    if isinstance(value, list | tuple):
-        return type(value)(_mapped(one, change, (*path, index)) for index, one in enumerate(value))
-    return value
 
 
 def _is_description(value: Any) -> bool:

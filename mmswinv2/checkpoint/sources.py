@@ -33,6 +33,7 @@ from safetensors import SafetensorError, safe_open
 
 from ..errors import CheckpointError
 from .archive import AGAIN, PICKLE, ZIP
+from .parts import mesh_of_parts, read_once
 from .safe_pickle import load_pickle
 from .sharded import is_sharded, load_sharded
 
@@ -249,7 +250,7 @@ class CheckpointFile:
 
 
 def read_checkpoint(source: str, map_location: Any = "cpu") -> CheckpointFile:
-    """Reads a checkpoint; nothing that it holds is run.
+    """Reads a checkpoint; nothing that it holds is run. For processes that read together see :mod:`.parts`.
 
     Args:
         source: A path; an address that MMEngine's file I/O knows, such as ``https://`` or ``s3://``; or
@@ -260,6 +261,12 @@ def read_checkpoint(source: str, map_location: Any = "cpu") -> CheckpointFile:
     Raises:
         CheckpointError: Names the file, what is wrong with it and what to do.
     """
+    if mesh_of_parts() is None or str(map_location) == "meta" or is_sharded(Path(source).expanduser()):
+        return _read(source, map_location)
+    return read_once(lambda: _read(source, "cpu"))  # a device might not hold all of it
+
+
+def _read(source: str, map_location: Any) -> CheckpointFile:
     if urlparse(source).scheme in ("http", "https"):
         return _read_address(source, fetch_from_address(source), map_location)
     if "://" in source:

@@ -5,9 +5,11 @@ from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_distributed
+from torch import distributed
 
 from ..errors import ConfigError, TrainingError
 from ..upstream import join_processes_on_cpus, lost_process
@@ -35,7 +37,7 @@ def join_processes(cfg: Config) -> list[str]:
         What is different on CPUs from what the config says, and what stands in the way of restarts, in sentences.
 
     Raises:
-        ConfigError: No launcher started this process.
+        ConfigError: No launcher started this process, or NCCL cannot let the processes talk.
     """
     limit_waiting(cfg)
     launcher = cfg.get("launcher", "none")
@@ -48,7 +50,26 @@ def join_processes(cfg: Config) -> list[str]:
             f"start the command by {starter}"
         )
     told = [RESTARTS] if _restarts_at_old_addresses() else []
-    return [*told, *_join_on_cpus(cfg)] if get_device() == "cpu" else told
+    if get_device() == "cpu":
+        return [*told, *_join_on_cpus(cfg)]
+    if get_device() == "cuda" and cfg.env_cfg.dist_cfg.backend == "nccl":
+        _check_nccl()
+    return told
+
+
+def _check_nccl() -> None:
+    """Refuses two processes on one GPU, which NCCL finds out at the first gradients, and a torch without NCCL."""
+    count, processes = torch.cuda.device_count(), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    if processes > count:
+        raise ConfigError(
+            f"{processes} processes were started on this machine, which has GPUs for {count}: "
+            f"--nproc_per_node {count}, or set CUDA_VISIBLE_DEVICES to more"
+        )
+    if not distributed.is_nccl_available():
+        raise ConfigError(
+            f"this build of torch ({torch.__version__}) has no NCCL, by which processes talk on GPUs: install one that "
+            "has, or set env_cfg.dist_cfg.backend='gloo'"
+        )
 
 
 def _restarts_at_old_addresses() -> bool:

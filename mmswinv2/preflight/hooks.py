@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmengine.dataset import BaseDataset
-from mmengine.dist import master_only
+from mmengine.dist import get_world_size, master_only
 from mmengine.hooks import Hook
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner
@@ -16,7 +16,7 @@ from ..checkpoint.forms import PRETRAINED_WINDOWS
 from ..checkpoint.load import match_state
 from ..checkpoint.position_biases import check_position_bias, fit_tables
 from ..datasets.image_dataset import ImageDataset
-from ..errors import CheckpointError, list_faults
+from ..errors import CheckpointError, DataError, list_faults
 from ..models.backbone import SwinTransformerV2, backbones_in, unwrapped
 from ..models.classifier import ImageClassifier
 from ..registry import HOOKS
@@ -43,6 +43,7 @@ class DataCheckHook(Hook):
     @master_only
     def before_train(self, runner: Runner) -> None:
         """Checks the data sets of all loops."""
+        check_batches(runner.train_dataloader)
         self._check(runner, "train_dataloader", runner.train_dataloader.dataset)
         if runner.val_loop is not None:
             self._check(runner, "val_dataloader", runner.val_dataloader.dataset)
@@ -81,6 +82,28 @@ class DataCheckHook(Hook):
             self._training.append(dataset)
         for training in self._training:
             check_same_classes(training, dataset, key)
+
+
+def check_batches(loader: Any) -> None:
+    """Refuses a training whose epochs have no iteration: it would end at once, and have learnt nothing.
+
+    Args:
+        loader: The training's, a ``DataLoader``.
+
+    Raises:
+        DataError: A process gets fewer images than a batch, and ``drop_last`` leaves them out.
+    """
+    batches = loader.batch_sampler
+    sampler = getattr(batches, "sampler", None)
+    if getattr(sampler, "infinite", False) or "Infinite" in f"{type(batches).__name__} {type(sampler).__name__}":
+        return
+    if len(loader):
+        return
+    raise DataError(
+        f"train_dataloader: {len(loader.dataset)} images fill no batch. Each of {get_world_size()} processes takes "
+        f"batches of {batches.batch_size}, and drop_last leaves out one that is not full: set a smaller "
+        "train_dataloader.batch_size, or take fewer processes or more images"
+    )
 
 
 def check_files(dataset: BaseDataset, key: str) -> str:

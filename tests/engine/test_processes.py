@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from mmengine.config import Config
+from torch import distributed
 
 from mmswinv2.engine import processes
 from mmswinv2.engine.processes import TIMEOUT, join_processes, limit_waiting, lost_processes_named
@@ -78,12 +80,34 @@ def test_restarts_that_would_meet_at_old_addresses_are_told(
     restarts: str, shared: str, told: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where torchrun shares its store with the processes that it may start again."""
-    for name, value in {"RANK": "0", "MAX_RESTARTS": restarts, "USE_AGENT_STORE": shared}.items():
-        monkeypatch.setenv(name if name == "RANK" else f"TORCHELASTIC_{name}", value)
-    monkeypatch.setattr(processes, "get_device", lambda: "cuda")
+    for name, value in {"MAX_RESTARTS": restarts, "USE_AGENT_STORE": shared}.items():
+        monkeypatch.setenv(f"TORCHELASTIC_{name}", value)
+    pretend_gpus(2, monkeypatch)
     sentences = join_processes(Config(dict(launcher="pytorch")))
     assert len(sentences) == told
     assert all("set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1" in sentence for sentence in sentences)
+
+
+def pretend_gpus(count: int, monkeypatch: pytest.MonkeyPatch, nccl: bool = True) -> None:
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setattr(processes, "get_device", lambda: "cuda")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(distributed, "is_nccl_available", lambda: nccl)
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But by gloo they may share one."""
+    pretend_gpus(2, monkeypatch)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+    with pytest.raises(ConfigError, match="3 processes were started on this machine, which has GPUs for 2"):
+        join_processes(Config(dict(launcher="pytorch")))
+    assert join_processes(Config(dict(launcher="pytorch", env_cfg=dict(dist_cfg=dict(backend="gloo"))))) == []
+
+
+def test_a_torch_without_nccl_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_gpus(1, monkeypatch, nccl=False)
+    with pytest.raises(ConfigError, match=r"this build of torch \(.*\) has no NCCL.*backend='gloo'"):
+        join_processes(Config(dict(launcher="pytorch")))
 
 
 @pytest.mark.parametrize(

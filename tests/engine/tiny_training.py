@@ -85,7 +85,8 @@ class SeededCrops(BaseDataset):
         crop = image[top : top + SIDE, left : left + SIDE].transpose(2, 0, 1) / np.float32(64) - 2
         crop = crop[:, :, :: random.choice((1, -1))].copy()
         info = self.get_data_info(index)
-        mask = torch.rand(SIDE // 8, SIDE // 8) < 0.5
+        cells = (SIDE // 8) ** 2
+        mask = (torch.rand(cells).argsort() < cells // 2).view(SIDE // 8, SIDE // 8)  # as many in each image
         mask = mask.repeat_interleave(2, 0).repeat_interleave(2, 1)
         return {"inputs": torch.from_numpy(crop), "mask": mask, "label": info["label"], "img_path": info["img_path"]}
 

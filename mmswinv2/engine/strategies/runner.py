@@ -14,7 +14,7 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.optim import Optimizer
 
-from ...checkpoint.sharded import loading_parts
+from ...checkpoint.parts import loading_parts
 from ...layers import SwinV2Block
 from ...registry import RUNNERS
 from ...upstream import on_all_processes
@@ -92,7 +92,7 @@ class ShardedRunner(ParallelRunner):
             super().load_or_resume()
 
     def _init_model_weights(self) -> None:
-        with WholeValues():
+        with WholeValues(), loading_parts(self.mesh):
             self.model.init_weights()
         for buffer in self.model.buffers():
             broadcast(buffer)

@@ -86,7 +86,7 @@ class WholeValues(TorchDispatchMode):
 
     Random values are drawn for the whole tensor, one at a time, and each process keeps its part. Processes whose
     generators are alike so begin with the weights that a single one would have drawn. Of a plain tensor that is copied
-    into a sharded one, as from a checkpoint, each keeps its part too.
+    into a sharded one, as from a checkpoint, each keeps its part too; a sharded one is made whole for a plain one.
     """
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
@@ -98,6 +98,8 @@ class WholeValues(TorchDispatchMode):
                 return self._keep_part(target, func(whole, *args[1:], **kwargs))
             if func is COPY and not isinstance(args[1], DTensor):
                 return self._keep_part(target, args[1])
+        elif func is COPY and isinstance(args[1], DTensor):  # a large buffer
+            return func(target, args[1].full_tensor(), *args[2:], **kwargs)
         return func(*args, **kwargs)
 
     @staticmethod

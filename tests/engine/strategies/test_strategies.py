@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from torch.distributed import checkpoint as distributed_checkpoint
 
 from mmswinv2.checkpoint import check_whole, read_checkpoint
 from mmswinv2.cli.convert import write_run
@@ -12,16 +13,17 @@ from mmswinv2.engine.strategies import STRATEGIES, apply_strategy
 from mmswinv2.errors import CheckpointError, ConfigError
 
 from ...support import ROOT
-from .training import config, together, train
+from .training import MODEL, SIMMIM, config, together, train
 
 ITERATIONS = 20
 
 
 @pytest.mark.full
-def test_losses_follow_those_of_one_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", [MODEL, SIMMIM], ids=["classification", "simmim"])
+def test_losses_follow_those_of_one_process(model: dict, tmp_path: Path) -> None:
     """Over 20 steps to 1e-5, with clipped gradients and averaged weights; one process has half of a model in parts."""
-    alone = train(config(tmp_path / "alone", 1, None, ITERATIONS))
-    cfgs = {name: config(tmp_path / name, 2, name, ITERATIONS) for name in STRATEGIES}
+    alone = train(config(tmp_path / "alone", 1, None, ITERATIONS, model=model))
+    cfgs = {name: config(tmp_path / name, 2, name, ITERATIONS, model=model) for name in STRATEGIES}
     for results in together(tmp_path, 2, cfgs):
         for name, result in results.items():
             torch.testing.assert_close(result["losses"], alone["losses"], atol=1e-5, rtol=0, msg=name)
@@ -114,6 +116,16 @@ def test_refuses_to_make_a_file_of(content: dict, name: str, sentence: str, tmp_
 def test_refuses(settings: dict, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         apply_strategy(Config(dict(launcher="pytorch", **settings)))
+
+
+def test_a_torch_that_cannot_write_parts_is_told_before_anything_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those of 2.6, whose ``torch.distributed.checkpoint`` has no writer of safetensors."""
+    monkeypatch.delattr(distributed_checkpoint, "HuggingFaceStorageWriter")
+    cfg = Config(dict(launcher="pytorch", strategy="fsdp2"))
+    with pytest.raises(ConfigError, match="strategy fsdp2 needs a newer torch than"):
+        apply_strategy(cfg)
+    cfg.strategy = "zero1"
+    apply_strategy(cfg)
 
 
 @pytest.mark.parametrize(

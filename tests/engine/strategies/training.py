@@ -1,4 +1,4 @@
-"""One process of several that train a tiny classifier under a strategy; the processes talk by gloo."""
+"""One process of several that train a tiny model under a strategy; the processes talk by gloo."""
 
 import copy
 import os
@@ -32,6 +32,7 @@ MODEL = dict(
     num_classes=4,
     data_preprocessor=dict(type="BaseDataPreprocessor"),
 )
+SIMMIM = dict(type="mmswinv2.SimMIM", backbone=BACKBONE, target_window=15)
 
 
 def config(folder: Path, processes: int, strategy: str | None, iterations: int, **changes: Any) -> Config:
