@@ -9,7 +9,6 @@ from mmengine.config import Config
 
 from ...checkpoint.sharded import can_write_parts
 from ...errors import ConfigError
-from .shards import half_precision
 
 WRAPPER = "MMDistributedDataParallel"
 
@@ -88,20 +87,13 @@ def sharded(cfg: Config) -> None:
     """Each process has a part of parameters, gradients and the optimizer's state; a block is whole while it computes.
 
     Raises:
-        ConfigError: This torch cannot write checkpoints in parts. Or the config wraps its model in its own way, or
-            compiles it in mixed precision: there blocks are gathered in two pieces, and a compiler would cut them at
-            every linear layer.
+        ConfigError: The config wraps its model in its own way, or this torch cannot write checkpoints in parts.
     """
     _refuse_wrapper(cfg)
     if not can_write_parts():
         raise ConfigError(
             f"strategy fsdp2 needs a newer torch than {torch.__version__}, whose torch.distributed.checkpoint cannot "
             "write safetensors by several processes: 2.13 can. Or take ddp or zero1"
-        )
-    if cfg.get("compile") and half_precision(cfg.get("optim_wrapper")) is not None:
-        raise ConfigError(
-            "strategy fsdp2 compiles in single precision alone: set compile=False, or take "
-            "optim_wrapper.type='OptimWrapper', or ddp or zero1"
         )
     _take_runner(cfg, "mmswinv2.ShardedRunner")
 

@@ -15,11 +15,10 @@ from torch.distributed.fsdp import fully_shard
 from torch.optim import Optimizer
 
 from ...checkpoint.parts import loading_parts
-from ...layers import SwinV2Block
 from ...registry import RUNNERS
 from ...upstream import on_all_processes
 from ..random_state import random_state, set_random_state
-from .shards import WholeValues, half_precision, parts_like, sharded_blocks
+from .shards import WholeValues, compile_blocks, half_precision, parts_like, sharded_blocks
 
 
 class ParallelRunner(Runner):
@@ -75,9 +74,7 @@ class ShardedRunner(ParallelRunner):
         if chosen is None or chosen is False:
             return
         settings = {} if chosen is True else chosen
-        for module in self.model.modules():
-            if isinstance(module, SwinV2Block):
-                module.forward = torch.compile(module.forward, **settings)  # type: ignore[method-assign]
+        compile_blocks(self.model, settings)
 
     def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
         """Lets the optimizer take its state from the checkpoint of another strategy."""
@@ -98,7 +95,8 @@ class ShardedRunner(ParallelRunner):
             broadcast(buffer)
 
     def _in_parts(self, config: dict[str, Any]) -> nn.Module:
-        with sharded_blocks(self.mesh, half_precision(self.cfg.get("optim_wrapper"))):
+        half = None if self.cfg.get("compile") else half_precision(self.cfg.get("optim_wrapper"))
+        with sharded_blocks(self.mesh, half):
             model = MODELS.build(config)
         if sync_bn := self.cfg.get("sync_bn"):
             model = convert_sync_batchnorm(model, sync_bn)

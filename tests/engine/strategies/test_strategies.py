@@ -106,10 +106,6 @@ def test_refuses_to_make_a_file_of(content: dict, name: str, sentence: str, tmp_
         (dict(strategy="fsdp"), "strategy='fsdp' is unknown, choose one of ddp, zero1, fsdp2"),
         (dict(strategy=dict(type="ddp", bucket=1)), "strategy ddp: .*unexpected keyword argument 'bucket'"),
         (dict(strategy="zero1", runner_type="MyRunner"), "strategy and runner_type='MyRunner' exclude each other"),
-        (
-            dict(strategy="fsdp2", compile=True, optim_wrapper=dict(type="AmpOptimWrapper", dtype="bfloat16")),
-            "strategy fsdp2 compiles in single precision alone",
-        ),
         (dict(strategy="fsdp2", model_wrapper_cfg=dict(type="MMFullyShardedDataParallel")), "exclude each other"),
     ],
 )
