@@ -108,11 +108,13 @@ def runs(checkout: Path) -> dict[str, str]:
     return printed
 
 
+@pytest.mark.full
 def test_own_coco_json_trains_and_is_evaluated(checkout: Path, runs: dict[str, str]) -> None:
     assert re.search(r"Epoch\(val\).*coco/bbox_mAP: .*coco/segm_mAP: ", runs["nuclei_mask-rcnn"])
     assert (checkout / "work_dirs/try_mask-rcnn/epoch_1.pth").is_file()
 
 
+@pytest.mark.full
 def test_own_label_maps_train_and_are_evaluated(checkout: Path, runs: dict[str, str]) -> None:
     assert re.search(r"Iter\(val\).*mIoU: ", runs["nuclei_upernet"])
     assert re.search(r"\|\s+histology-nucleus\s+\|", runs["nuclei_upernet"])

@@ -111,6 +111,7 @@ def direct_predictions(model: nn.Module, config: Config) -> dict[str, Tensor]:
         return predicted_tensors(model.test_step(pseudo_collate([pipeline({"img_path": IMAGE, "img_id": 0})]))[0])
 
 
+@pytest.mark.parametrize("saved", ["detector", pytest.param("segmentor", marks=pytest.mark.full)], indirect=True)
 def test_inferencers_give_the_saved_models_results_without_an_import(saved: Saved, tmp_path: Path) -> None:
     """In a fresh process both interfaces find the backbone by its type, and its window in the checkpoint."""
     out = tmp_path / "predictions.pth"

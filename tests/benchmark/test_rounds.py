@@ -27,6 +27,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {**run_case(with_norms, PLAYERS, 2, log, said.append), "said": said, "log": log.read_text()}
 
 
+@pytest.mark.full
 def test_rows(case: dict[str, Any]) -> None:
     assert [row["contender"] for row in case["rows"]] == [player.name for player in PLAYERS]
     for row in case["rows"][1:]:
@@ -39,6 +40,7 @@ def test_rows(case: dict[str, Any]) -> None:
     assert case["scale_failures"] == {}
 
 
+@pytest.mark.full
 def test_contender_that_fails_is_a_row_that_says_why(case: dict[str, Any]) -> None:
     failed = case["rows"][0]
     assert failed["failure"] == "timm has no extra norms, which SwinV2 of this size has"
@@ -46,6 +48,7 @@ def test_contender_that_fails_is_a_row_that_says_why(case: dict[str, Any]) -> No
     assert "Traceback" in case["log"]
 
 
+@pytest.mark.full
 def test_everyone_has_a_turn_in_each_round(case: dict[str, Any]) -> None:
     names = {*(player.name for player in PLAYERS), RATE.name, PARTS.name}
     for number in (1, 2):

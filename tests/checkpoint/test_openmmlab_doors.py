@@ -43,6 +43,7 @@ def run_train(folder: Path, iterations: int, *options: object) -> str:
     return result.stdout + result.stderr
 
 
+@pytest.mark.full
 def test_own_checkpoint_resumes(trained: Path) -> None:
     """Log, optimizer and all: what a run writes is all on the list of what is read."""
     before = read_checkpoint(str(trained / "work/iter_2.pth")).content
@@ -109,7 +110,7 @@ INFERENCERS = {
 }
 
 
-@pytest.mark.parametrize("package", INFERENCERS)
+@pytest.mark.parametrize("package", [pytest.param("mmdet", marks=pytest.mark.full), "mmseg"])
 def test_payload_is_refused_at_the_inferencers(package: str, tmp_path: Path) -> None:
     """In a process that imports nothing of ours: they read the weights before they build the model."""
     name, config = INFERENCERS[package]

@@ -96,6 +96,7 @@ def test_files_of_one_name_at_two_addresses(server: Server) -> None:
     assert server.asked == ["/a/model.pth", "/b/model.pth"]
 
 
+@pytest.mark.full
 def test_processes_of_a_run_download_once(server: Server) -> None:
     """All begin at the same time, as those of a distributed run do; one downloads and the others wait."""
     torch.save({"w": torch.arange(500_000.0)}, server.folder / "model.pth")

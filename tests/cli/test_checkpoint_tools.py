@@ -265,18 +265,21 @@ def printed(checkout: Path) -> list[str]:
     return outputs
 
 
+@pytest.mark.full
 def test_page_shows_what_inspection_prints(printed: list[str]) -> None:
     (shown,) = [block for block in blocks("") if "Position bias: " in block]
     lines = [line.rstrip() for line in printed[0].splitlines()]
     assert lines == shown.splitlines()
 
 
+@pytest.mark.full
 def test_pages_picture_is_drawn(checkout: Path, printed: list[str]) -> None:
     picture = Image.open(checkout / "bias.png")
     assert picture.width > 1000
     assert len(picture.convert("RGB").getcolors(1 << 24)) > 100
 
 
+@pytest.mark.full
 def test_pages_conversions_keep_the_weights(checkout: Path, printed: list[str]) -> None:
     """There and back through timm's form."""
     source, result = (open_checkpoint(str(checkout / name)) for name in (RELEASE, "swinv2_native.pth"))

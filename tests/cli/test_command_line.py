@@ -64,6 +64,7 @@ def test_a_tool_is_the_front_of_its_command(tool: str, monkeypatch: pytest.Monke
     assert calls == [[*TOOLS[tool].split(), "a.py", "--work-dir", "b c"]]
 
 
+@pytest.mark.full
 def test_a_tool_runs_from_the_checkout() -> None:
     front, command = python("tools/check.py", "--help"), python("-m", "mmswinv2", "check", "--help")
     assert front.returncode == command.returncode == 0

@@ -22,11 +22,12 @@ def write_config(name: str, folder: Path, end: dict[str, str]) -> Path:
     return folder / "config.py"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("name", "signal_name", "message"),
     [
         ("upernet", "", "The workers of a data loader have not made a batch for 5 s. They are at "),
-        pytest.param("mask_rcnn", "SIGKILL", "A worker of a data loader ", marks=pytest.mark.full),
+        ("mask_rcnn", "SIGKILL", "A worker of a data loader "),
     ],
     ids=["upernet-hangs", "mask_rcnn-dies"],
 )

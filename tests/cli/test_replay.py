@@ -15,7 +15,8 @@ from ..tiny_nuclei import write_tiny_nuclei
 from .support import CONFIGS, run_tool
 
 
-@pytest.mark.parametrize("name", ["mask_rcnn", pytest.param("upernet", marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["mask_rcnn", "upernet"])
 def test_a_run_that_explodes_stops_and_can_be_replayed(name: str, tmp_path: Path) -> None:
     """In another process, from the files that the run left: the same losses, the same layer."""
     root = write_tiny_nuclei(tmp_path / "data")

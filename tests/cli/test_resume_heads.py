@@ -63,7 +63,7 @@ class Runs(NamedTuple):
     resumed: Path
 
 
-@pytest.fixture(scope="module", params=["mask_rcnn", pytest.param("upernet", marks=pytest.mark.full)])
+@pytest.fixture(scope="module", params=["mask_rcnn", "upernet"])
 def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Runs:
     """The undisturbed run loads in its own process, the killed one with two workers, the resumed one with one."""
     folder = tmp_path_factory.mktemp(request.param)
@@ -107,6 +107,7 @@ def logged(work_dir: Path) -> list[dict[int, dict[str, float]]]:
     ]
 
 
+@pytest.mark.full
 def test_all_losses_are_the_same(runs: Runs) -> None:
     (whole,) = logged(runs.whole)
     killed, resumed = logged(runs.resumed)
@@ -115,6 +116,7 @@ def test_all_losses_are_the_same(runs: Runs) -> None:
     assert {**killed, **resumed} == whole
 
 
+@pytest.mark.full
 def test_weights_averages_and_optimizer_are_the_same(runs: Runs) -> None:
     whole, resumed = (read_checkpoint(str(folder / "iter_9.pth")).content for folder in runs)
     for key in ("state_dict", "ema_state_dict"):

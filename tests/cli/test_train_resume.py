@@ -125,6 +125,7 @@ def test_several_processes_do_not_start_from_what_is_set_aside(cfg: Config, tmp_
     check_start(cfg)
 
 
+@pytest.mark.full
 def test_a_run_goes_on_from_the_older_one(tmp_path: Path) -> None:
     """End to end: the newest file is cut short as by a loss of power, ``last_checkpoint`` is empty."""
     config = training(SIMMIM, **ITERATIONS)

@@ -58,6 +58,7 @@ def refuse(
     return partial(refusal, "train.py", monkeypatch=monkeypatch, capsys=capsys)
 
 
+@pytest.mark.full
 def test_a_run_goes_on_at_once_after_a_kill(killed: tuple[Path, int, str]) -> None:
     """Its lock ends with it, though its workers may live for seconds. What changed is said, and works."""
     folder, pid, second = killed
@@ -78,6 +79,7 @@ def test_a_run_goes_on_at_once_after_a_kill(killed: tuple[Path, int, str]) -> No
     assert (folder / "work/run.lock").read_text() == ""
 
 
+@pytest.mark.full
 def test_another_config_is_refused_before_anything_is_built(killed: tuple[Path, int, str], refuse: Refuse) -> None:
     """The keys that differ are named; the run that is there stays as it is."""
     folder, *_ = killed
@@ -88,6 +90,7 @@ def test_another_config_is_refused_before_anything_is_built(killed: tuple[Path, 
     assert sorted(path for path in (folder / "work").rglob("*")) == before
 
 
+@pytest.mark.full
 def test_the_work_dir_of_another_task_is_refused(killed: tuple[Path, int, str], refuse: Refuse) -> None:
     """With --resume and without."""
     folder, *_ = killed

@@ -36,8 +36,8 @@ CHANNELS = [16, 32, 64, 128]
 
 DETECTION = [
     "mask_rcnn/mask-rcnn_swinv2-t-w8_fpn_1x_coco",
-    "mask_rcnn/mask-rcnn_swinv2-s-w16_fpn_amp-ms-crop-3x_coco",
-    "cascade_mask_rcnn/cascade-mask-rcnn_swinv2-t-w16_fpn_ms-3x_coco",
+    pytest.param("mask_rcnn/mask-rcnn_swinv2-s-w16_fpn_amp-ms-crop-3x_coco", marks=pytest.mark.full),
+    pytest.param("cascade_mask_rcnn/cascade-mask-rcnn_swinv2-t-w16_fpn_ms-3x_coco", marks=pytest.mark.full),
     pytest.param(HTC := "htc/htc++_swinv2-l-w32_fpn_32xb2-3x_coco-1536x1536", marks=pytest.mark.full),
 ]
 ON_OBJECTS365 = "htc/htc++_swinv2-g-w32_fpn_96xb1-67500it_objects365v2"
@@ -254,6 +254,7 @@ def test_boxes_are_evaluated_with_augmentation_at_test_time(detector: Callable[[
     assert 0 <= augmented_test(cfg)["coco/bbox_mAP"] <= 1
 
 
+@pytest.mark.full
 def test_labels_are_evaluated_with_augmentation_at_test_time(segmentor: Callable[[str], Config]) -> None:
     """The recipe's tta_model and tta_pipeline: six scales, flipped and not."""
     cfg = segmentor(SEGMENTATION[0])

@@ -154,6 +154,7 @@ def test_bad_shards_are_named(tmp_path: Path, write: Callable, message: str) -> 
         list(index_lines(str(tmp_path)))
 
 
+@pytest.mark.full
 def test_tools_make_and_index_shards_of_class_folders(tmp_path: Path) -> None:
     """The commands of the page on data."""
     write_classes(tmp_path / "data")

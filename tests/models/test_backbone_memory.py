@@ -29,10 +29,8 @@ FIXED = 1700  # MiB: torch, B, gradients and AdamW; the line through the figures
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from Linux's /proc")
-@pytest.mark.parametrize(
-    ("window", "with_cp"),
-    [pytest.param(8, False, marks=pytest.mark.full), (8, True), pytest.param(32, True, marks=pytest.mark.full)],
-)
+@pytest.mark.full
+@pytest.mark.parametrize(("window", "with_cp"), [(8, False), (8, True), (32, True)])
 def test_a_step_at_1536_pixels_fits_into_12_gib(window: int, with_cp: bool) -> None:
     """By the growth from 256 to 512 pixels; that of B is 4/3 of it for its width, times 2 for its depth at the most."""
     arguments = [sys.executable, "-c", SCRIPT, str(window), str(with_cp)]

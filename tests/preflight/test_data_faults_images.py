@@ -50,7 +50,7 @@ def trained(cfg: Config, folder: Path) -> int:
     return runner.iter
 
 
-@pytest.mark.parametrize("task", ["detection", "segmentation"])
+@pytest.mark.parametrize("task", [pytest.param("detection", marks=pytest.mark.full), "segmentation"])
 def test_odd_images_train(task: str, root: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """mmcv makes three channels of 8 bits of them all. File names with blanks and of other alphabets work too."""
     cfg = request.getfixturevalue(task)
@@ -202,7 +202,7 @@ def resized(root: Path, width: int, height: int) -> Path:
     ("task", "size"),
     [
         pytest.param("detection", (1, 1), marks=pytest.mark.full),
-        ("detection", (1, 40)),
+        pytest.param("detection", (1, 40), marks=pytest.mark.full),
         ("segmentation", (60, 2)),
     ],
 )
