@@ -109,7 +109,12 @@ def _window(pair: object) -> tuple[int, int] | None:
 
 
 def windows_in_buffer(buffer: Tensor, stages: int) -> Windows:
-    """What a model's buffer ``pretrained_window_sizes`` (stages, 2) says; see :func:`check_windows`."""
+    """What a model's buffer ``pretrained_window_sizes`` (stages, 2) says; see :func:`check_windows`.
+
+    Tools that give all tensors of a file one type, as DeepSpeed's ``zero_to_fp32.py``, make floats of its integers.
+    """
+    if buffer.is_floating_point() and buffer.shape == (stages, 2) and bool((buffer % 1 == 0).all()):
+        buffer = buffer.long()
     # a list of a large one would take memory, and only its message would have it
     told = buffer.tolist() if buffer.shape == (stages, 2) else f"a tensor of shape {tuple(buffer.shape)}"
     return check_windows(told, stages, f"{PRETRAINED_WINDOWS} in the checkpoint: ")

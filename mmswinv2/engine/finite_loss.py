@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
-from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.optim import AmpOptimWrapper, OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
@@ -63,16 +63,22 @@ class FiniteLossHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Puts a guard before each optimizer."""
+        wrappers = runner.optim_wrapper
+        self.is_watching = isinstance(wrappers, OptimWrapper | OptimWrapperDict)
+        if not self.is_watching:
+            runner.logger.warning(
+                f"{type(wrappers).__name__} steps by itself, so nothing is done about losses that are not finite"
+            )
+            return
         self.runner = runner
         self.model = unwrapped(runner.model)
         self.on_cpu = all(parameter.device.type == "cpu" for parameter in self.model.parameters())
-        wrappers = runner.optim_wrapper
         for wrapper in [wrappers] if isinstance(wrappers, OptimWrapper) else wrappers.values():
             StepGuard(wrapper, self)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Notes what the iteration begins with; after a bad loss, what the iteration of that loss began with stays."""
-        if not self.bad_loss:
+        if self.is_watching and not self.bad_loss:
             # On the CPU a model may change its batch in place, as Mixup does. For a GPU it takes a copy.
             batch = copy.deepcopy(data_batch) if self.on_cpu else data_batch
             self.moment = Moment.now(runner.iter, batch, self.model)

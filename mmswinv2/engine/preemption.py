@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import CheckpointHook, EMAHook, Hook
-from mmengine.optim import OptimWrapperDict
+from mmengine.optim import OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from ..checkpoint import remove
@@ -118,4 +118,4 @@ def _written(runner: Runner) -> list[str]:
 def _is_whole_update(runner: Runner) -> bool:
     """Whether the iteration that has just ended changed the weights, so that no gradients wait."""
     wrapper = runner.optim_wrapper
-    return isinstance(wrapper, OptimWrapperDict) or wrapper.should_update()
+    return not isinstance(wrapper, OptimWrapper) or wrapper.should_update()  # others do not tell

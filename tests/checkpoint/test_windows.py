@@ -146,7 +146,9 @@ def test_a_side_that_no_window_has_is_refused_wherever_it_is_told(side: Any) -> 
         torch.full((4, 2), 0),
         torch.full((4, 2), -8),
         torch.full((4, 2), 2**31),
-        torch.full((4, 2), 8.0),
+        torch.full((4, 2), 8.5),
+        torch.full((4, 2), float("nan")),
+        torch.full((4, 2), float("inf")),
         torch.full((4, 2), True),
         torch.full((3, 2), 8),
         torch.tensor(8),
@@ -159,6 +161,11 @@ def test_a_buffer_that_tells_no_windows_is_refused(buffer: Tensor) -> None:
     """Without a list of what is in one that is large."""
     with pytest.raises(CheckpointError, match=r"is not a window \(h, w\) for each of"):
         windows_in_buffer(buffer, 4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_whole_numbers_as_floats_are_windows(dtype: torch.dtype) -> None:
+    assert windows_in_buffer(torch.tensor([[8, 8], [8, 4]], dtype=dtype), 2) == ((8, 8), (8, 4))
 
 
 def test_a_name_with_a_window_that_is_none() -> None:

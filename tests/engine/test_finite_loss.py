@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+from mmengine._strategy.deepspeed import DeepSpeedOptimWrapper
 from mmengine.optim.optimizer import amp_optimizer_wrapper
 from mmengine.runner import Runner
 
 from mmswinv2.checkpoint import read_checkpoint
-from mmswinv2.engine import FiniteLossHook, ResumableSampler
+from mmswinv2.engine import FiniteLossHook, PreemptionHook, ResumableSampler
 from mmswinv2.errors import ConfigError, TrainingError
 
 from . import faults
@@ -236,3 +237,16 @@ def test_mixed_precision_leaves_overflows_to_the_scaler(
 def test_settings_that_make_no_sense_are_refused(settings: dict) -> None:
     with pytest.raises(ConfigError, match=re.escape(next(iter(settings)))):
         FiniteLossHook(**settings)
+
+
+def test_an_optimizer_that_steps_by_itself_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DeepSpeed's: there is nothing to stand before, and the log says that losses are not looked at."""
+    runner, _ = run(config_of(CLASSIFIER), tmp_path, stop_after=1)
+    runner.optim_wrapper = DeepSpeedOptimWrapper(runner.optim_wrapper.optimizer)
+    said: list[str] = []
+    monkeypatch.setattr(runner.logger, "warning", said.append)
+    hook = FiniteLossHook()
+    hook.before_train(runner)
+    hook.before_train_iter(runner, 0, {"inputs": torch.ones(1)})
+    assert said == ["DeepSpeedOptimWrapper steps by itself, so nothing is done about losses that are not finite"]
+    PreemptionHook().after_train_iter(runner, 0)  # any iteration may be the last
