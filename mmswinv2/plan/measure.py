@@ -52,4 +52,5 @@ def training_of(cfg: Config, batch: int, size: Pair, precision: Precision, rest:
         temporary=optimizer.temporary,
         averaged=parameters if has_averaged_weights(cfg) else 0,
         half=precision.half,
+        groups=optimizer.groups,
     )

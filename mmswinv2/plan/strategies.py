@@ -1,6 +1,7 @@
 """What each strategy of training on several GPUs keeps on one of them, and what one of them sends in a step."""
 
 from collections.abc import Sequence
+from heapq import heapreplace
 from typing import NamedTuple
 
 from torch import nn
@@ -32,6 +33,7 @@ class Training(NamedTuple):
         temporary: Of an optimizer's step.
         averaged: Of the averaged weights, 0 where there are none.
         half: Whether it trains in mixed precision.
+        groups: Of each trained parameter, in the optimizer's groups.
     """
 
     moments: Sequence[Moment]
@@ -43,6 +45,7 @@ class Training(NamedTuple):
     temporary: int
     averaged: int
     half: bool
+    groups: Sequence[Sequence[int]]
 
 
 class Plan(NamedTuple):
@@ -92,6 +95,18 @@ def size_of(module: nn.Module, trained: bool = False) -> int:
     return sum(parameter.nbytes for parameter in module.parameters() if parameter.requires_grad or not trained)
 
 
+def largest_share(groups: Sequence[Sequence[int]], gpus: int) -> int:
+    """Bytes of the parameters that the GPU with most of them steps under zero1.
+
+    Each has whole parameters. ``ZeroRedundancyOptimizer`` gives a group's largest away first, to whoever has least.
+    """
+    shares = [0] * gpus  # a heap
+    for group in groups:
+        for size in sorted(group, reverse=True):
+            heapreplace(shares, shares[0] + size)
+    return max(shares)
+
+
 def plan(training: Training, strategy: str, gpus: int) -> Plan:
     """Plans a training.
 
@@ -111,7 +126,8 @@ def plan(training: Training, strategy: str, gpus: int) -> Plan:
 def _at(moment: Moment, training: Training, strategy: str, gpus: int) -> Plan:
     """What a GPU holds at one time."""
     sharded = gpus if strategy == "fsdp2" else 1
-    state = training.trained * training.state / (1 if strategy == "ddp" else gpus)
+    stepped = {"ddp": training.trained, "zero1": largest_share(training.groups, gpus), "fsdp2": training.trained / gpus}
+    state = stepped[strategy] * training.state
     gradients = moment.gradients / sharded
     if strategy != "fsdp2" and gpus > 1:
         gradients = training.trained  # they are the buckets that are sent, which are there all the time

@@ -24,10 +24,12 @@ class OptimizerCost(NamedTuple):
     Attributes:
         state: Bytes that it keeps for each byte of a trained parameter; AdamW 2.
         temporary: Bytes that a step takes for itself, a copy of what it works on: a parameter, or a group of them.
+        groups: Bytes of each parameter, in the optimizer's groups.
     """
 
     state: float
     temporary: int
+    groups: list[list[int]]
 
 
 def image_size(cfg: Config) -> Pair:
@@ -106,9 +108,9 @@ def optimizer_cost(cfg: Config, model: nn.Module, like_gpu: bool) -> OptimizerCo
     defaults = optimizer.defaults
     foreach = defaults.get("foreach")
     by_group = like_gpu if foreach is None else foreach
-    sizes = [[parameter.nbytes for parameter in group["params"]] for group in groups]
+    sizes = [[parameter.nbytes for parameter in group["params"] if parameter.requires_grad] for group in groups]
     temporary = max((sum(size) if by_group else max(size) for size in sizes if size), default=0)
-    return OptimizerCost(kept // small.nbytes, 0 if defaults.get("fused") else temporary)
+    return OptimizerCost(kept // small.nbytes, 0 if defaults.get("fused") else temporary, sizes)
 
 
 def is_half(cfg: Config) -> bool:

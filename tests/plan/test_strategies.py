@@ -1,10 +1,14 @@
 """What each strategy holds and sends, worked out by hand for round numbers."""
 
 import pytest
+import torch
+from torch import distributed, nn
+from torch.distributed.optim import ZeroRedundancyOptimizer
+from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from mmswinv2.engine import strategies
 from mmswinv2.plan.live import Moment
-from mmswinv2.plan.strategies import FIXED_ALLOWANCE, STRATEGIES, Training, plan
+from mmswinv2.plan.strategies import FIXED_ALLOWANCE, STRATEGIES, Training, largest_share, plan
 
 # 100 bytes of parameters, 80 of them trained; at the peak half of the gradients are there.
 TRAINING = Training(
@@ -17,6 +21,7 @@ TRAINING = Training(
     temporary=40,
     averaged=0,
     half=False,
+    groups=[[10, 30], [40]],
 )
 
 
@@ -37,9 +42,23 @@ def test_ddp_has_buckets_for_all_gradients_all_the_time() -> None:
 
 
 def test_zero1_shares_the_state_and_spreads_parameters() -> None:
+    """Whole parameters: the one of 40 bytes, whose state takes 80, goes to a GPU that has nothing yet."""
     one = plan(TRAINING, "zero1", 4)
-    assert one[:5] == (100, 80, 40, 400, 0)
+    assert one[:5] == (100, 80, 80, 400, 0)
     assert one.sent == 3 * 3 / 4 * 80
+
+
+@pytest.mark.parametrize("gpus", [1, 2, 3, 7])
+def test_zero1_s_largest_share_is_that_of_torch(gpus: int) -> None:
+    groups = [[3, 5, 20, 1], [9], [9, 4, 4, 30]]
+    parameters = [{"params": [nn.Parameter(torch.zeros(size)) for size in group]} for group in groups]
+    stepped = []
+    for rank in range(gpus):
+        distributed.init_process_group("fake", store=FakeStore(), rank=rank, world_size=gpus)
+        own = ZeroRedundancyOptimizer(parameters, torch.optim.AdamW).optim.param_groups
+        stepped.append(sum(parameter.numel() for group in own for parameter in group["params"]))
+        distributed.destroy_process_group()
+    assert largest_share(groups, gpus) == max(stepped) and sum(stepped) == 85
 
 
 def test_fsdp2_shares_all_and_gathers_blocks() -> None:

@@ -39,6 +39,12 @@ def test_every_model_is_measured_at_all_factors_and_windows() -> None:
     assert len({one.training.name for one in measurements}) == 36
 
 
+def test_a_report_may_have_the_first_tasks_alone() -> None:
+    """Written before the others are begun, which take hours."""
+    measured = {one.name.partition(" ")[0] for one in FULL.of_first_tasks(2).measurements()}
+    assert measured - {"curves"} == {"simmim", "flowers"} and len(FULL.tasks) == 4
+
+
 @pytest.mark.parametrize("plan", [FULL, QUICK], ids=["full", "quick"])
 @pytest.mark.parametrize("task", TASKS)
 def test_the_settings_of_every_run_hold_together(task: str, plan: Plan) -> None:

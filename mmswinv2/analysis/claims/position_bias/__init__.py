@@ -2,7 +2,8 @@
 
 A small SwinV2 is trained with each at window 8. Then it is tested at larger windows and images without training, after
 a short fine-tuning there, and at other windows on the same pixels. Four measures: SimMIM's loss on held-out images,
-top-1 on flowers, mIoU on facades and on frames of driving videos. The whole takes about 12 hours of one CPU core.
+top-1 on flowers, mIoU on facades and on frames of driving videos. The report is written after each of them. The whole
+takes about 12 hours of one CPU core.
 """
 
 from ...report import write_report
@@ -18,5 +19,7 @@ def run(choices: Choices) -> None:
     """Trains, tests, and writes the report."""
     study = Study(choices.work_dir, {"quick": choices.quick, "seeds": len(choices.seeds)})
     plan = Plan(choices)
-    values = study.run(list(plan.measurements()))
-    write_report(choices.work_dir, list(tables(plan, values)), figure(plan, values))
+    for count in range(1, len(plan.tasks) + 1):
+        part = plan.of_first_tasks(count)
+        values = study.run(list(part.measurements()))
+        write_report(choices.work_dir, list(tables(part, values)), figure(part, values))

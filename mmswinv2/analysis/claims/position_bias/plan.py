@@ -1,5 +1,6 @@
 """The trainings and measurements of the study."""
 
+import copy
 from collections.abc import Iterator
 
 from mmengine.config import Config
@@ -36,6 +37,12 @@ class Plan:
         self.tasks = ["simmim"] if choices.quick else list(TASKS)
         self.factors = FACTORS[:2] if choices.quick else FACTORS
         self.other_windows = OTHER_WINDOWS[-1:] if choices.quick else OTHER_WINDOWS
+
+    def of_first_tasks(self, count: int) -> "Plan":
+        """Returns the same with the first few tasks alone."""
+        part = copy.copy(self)
+        part.tasks = self.tasks[:count]
+        return part
 
     def measurements(self) -> Iterator[Measurement]:
         """Yields what is measured, seed by seed: an interrupted study has whole comparisons."""
