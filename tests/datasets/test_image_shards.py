@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from mmswinv2.datasets import ImageDataset, ImageShards
 from mmswinv2.datasets.listing import index_lines, write_index
+from mmswinv2.engine import ResumableSampler, resumable_sampler
 
 from ..support import ROOT
 from .trees import CLASSES, IMAGES, write_classes
@@ -58,6 +59,23 @@ def test_samples_equal_those_of_the_image_files(tmp_path: Path) -> None:
     assert batches[0]["img_path"][0] == f"{tmp_path}/shards/000002.tar/sample5.jpg"
     assert set(batches[0]) == set(batches[1])
     assert dataset.max_label == 2
+
+
+@pytest.mark.parametrize(("processes", "batches"), [(2, [3, 3]), (4, [2, 2, 2, 2])])
+def test_processes_share_shards_evenly(
+    processes: int, batches: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In an epoch each image is read; none is short of batches, so where six do not divide some are read twice."""
+    write_shards(tmp_path / "shards")
+    dataset = build(tmp_path / "shards", pipeline=PIPELINE, metainfo=dict(classes=CLASSES))
+    read = []
+    for rank in range(processes):
+        monkeypatch.setattr(resumable_sampler, "get_dist_info", lambda rank=rank: (rank, processes))
+        loader = DataLoader(dataset, 1, sampler=ResumableSampler(dataset, seed=3), num_workers=2)
+        read.append([batch["img_path"][0] for batch in loader])
+    assert [len(paths) for paths in read] == batches
+    paths = [path for own in read for path in own]
+    assert len(set(paths)) == 6 and len(paths) == sum(batches)
 
 
 def test_shards_without_labels_are_read(tmp_path: Path) -> None:

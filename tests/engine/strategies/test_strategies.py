@@ -16,20 +16,28 @@ from ...support import ROOT
 from .training import MODEL, SIMMIM, config, together, train
 
 ITERATIONS = 20
+# Rounding grows with the learning rate, and fastest below an L1 loss: at 1e-3 one process that adds up the gradients of
+# two halves is 7e-5 from one that takes the whole. SimMIM's recipe is still below 1e-5 at its 20th step.
+OPTIMIZER = dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=1e-4), clip_grad=dict(max_norm=0.1))
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("model", [MODEL, SIMMIM], ids=["classification", "simmim"])
-def test_losses_follow_those_of_one_process(model: dict, tmp_path: Path) -> None:
-    """Over 20 steps to 1e-5, with clipped gradients and averaged weights; one process has half of a model in parts."""
-    alone = train(config(tmp_path / "alone", 1, None, ITERATIONS, model=model))
-    cfgs = {name: config(tmp_path / name, 2, name, ITERATIONS, model=model) for name in STRATEGIES}
-    for results in together(tmp_path, 2, cfgs):
+@pytest.mark.parametrize(
+    ("model", "processes"),
+    [(MODEL, 2), (MODEL, 4), (SIMMIM, 2)],
+    ids=["classification by 2", "classification by 4", "simmim by 2"],
+)
+def test_losses_follow_those_of_one_process(model: dict, processes: int, tmp_path: Path) -> None:
+    """Over 20 steps to 1e-5, with clipped gradients and averaged weights; each has its share of a model in parts."""
+    changes = dict(model=model, optim_wrapper=OPTIMIZER)
+    alone = train(config(tmp_path / "alone", 1, None, ITERATIONS, **changes))
+    cfgs = {name: config(tmp_path / name, processes, name, ITERATIONS, **changes) for name in STRATEGIES}
+    for results in together(tmp_path, processes, cfgs):
         for name, result in results.items():
             torch.testing.assert_close(result["losses"], alone["losses"], atol=1e-5, rtol=0, msg=name)
             torch.testing.assert_close(result["weights"], alone["weights"], atol=1e-3, rtol=0, msg=name)
         assert results["ddp"]["kept"] == results["zero1"]["kept"] == alone["kept"]
-        assert abs(results["fsdp2"]["kept"] / alone["kept"] - 0.5) < 0.01
+        assert abs(results["fsdp2"]["kept"] / alone["kept"] - 1 / processes) < 0.01
 
 
 @pytest.mark.full
