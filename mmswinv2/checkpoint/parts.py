@@ -16,10 +16,12 @@ import torch
 from torch import Tensor, distributed
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Shard, distribute_tensor
+from torch.nn import Parameter
 
 from ..errors import CheckpointError
 
 SMALL = 2**16  # bytes of a tensor that all processes get whole
+SCATTERED = torch.float64, torch.float32, torch.float16, torch.bfloat16  # by every backend
 _mesh: ContextVar[DeviceMesh | None] = ContextVar("mesh", default=None)
 
 T = TypeVar("T")
@@ -96,14 +98,24 @@ def _without_large(content: Any, large: list[Tensor]) -> Any:
     descriptions: dict[int, _Large] = {}  # by the tensor's id: one may be in several places
 
     def describe(path: tuple[Any, ...], value: Any) -> Any:
-        if not isinstance(value, Tensor) or not value.dim() or value.nbytes < SMALL:
+        if not _is_large(value):
             return value
         if id(value) not in descriptions:
             descriptions[id(value)] = _Large(len(large), value.shape, value.dtype)
-            large.append(value)
+            large.append(value.detach())
         return descriptions[id(value)]
 
     return mapped(content, describe)
+
+
+def _is_large(value: Any) -> bool:
+    """Whether a value is a tensor to be scattered; what is none of a checkpoint's usual ones goes as it is."""
+    usual = (
+        type(value) in (Tensor, Parameter) and value.layout is torch.strided and not (value.is_meta or value.is_nested)
+    )
+    if not usual or value.dtype not in SCATTERED or not value.dim() or value.nbytes < SMALL:
+        return False
+    return bool(value.untyped_storage().nbytes() >= value.nbytes)  # an expanded one would take memory that it has not
 
 
 def mapped(value: Any, change: Callable[[tuple[Any, ...], Any], Any], path: tuple[Any, ...] = ()) -> Any:
