@@ -159,7 +159,7 @@ def draw(outcomes: Outcomes, guess: float) -> Figure:
     """Draws the loss over the learning rate and, at the middle rate, curves over the iterations; a row for a depth."""
     depths, rate = depths_of(outcomes), shown_rate(outcomes)
     panels = {"entropy_stage2": "entropy, third stage", "largest_logit": "largest logit", "grad_norm": "gradient norm"}
-    figure = Figure(figsize=(17, 4 * len(depths) + 0.5), layout="constrained")
+    figure = Figure(figsize=(17, 4 * len(depths) + 0.9), layout="constrained")
     for depth, (first, *others) in zip(
         depths, figure.subplots(len(depths), 1 + len(panels), squeeze=False), strict=True
     ):
@@ -169,6 +169,8 @@ def draw(outcomes: Outcomes, guess: float) -> Figure:
             axes.set(title=f"learning rate {rate:g}", xlabel="iteration", ylabel=label)
             if not name.startswith("entropy"):
                 axes.set_yscale("log")
+    handles, labels = first.get_legend_handles_labels()  # the greatest depth has all variants
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
     return figure
 
 
@@ -186,7 +188,6 @@ def draw_losses(axes: Axes, outcomes: Outcomes, depth: int, guess: float) -> Non
         axes.errorbar([*finite], means, errors, marker="o", capsize=3, color=COLOURS[variant], label=variant)
     axes.axhline(guess, color="0.5", linestyle=":", label="constant guess")
     axes.set(xscale="log", title=f"{depth} blocks in the third stage", xlabel="learning rate", ylabel="loss at the end")
-    axes.legend(fontsize=8)
 
 
 def draw_curves(axes: Axes, outcomes: Outcomes, depth: int, rate: float, name: str) -> None:
