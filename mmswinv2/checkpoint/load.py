@@ -7,7 +7,8 @@ are 0.4 % of SwinV2-T, and a model that lacks them trains, badly.
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -187,17 +188,25 @@ def load_pretrained(
 
     def read() -> tuple[LoadReport, StateDict]:
         checkpoint = open_checkpoint(source, prefix, map_location)
-        try:
+        with _naming(source):
             return _match(backbone, checkpoint, allow_partial)
-        except ValueError as error:
-            raise CheckpointError(f"{source}: {error}") from error
 
     report, windows = read_once(read)
-    backbone.load_state_dict({**report.match.state, **windows}, strict=False)
+    with _naming(source):
+        backbone.load_state_dict({**report.match.state, **windows}, strict=False)
     print_log(str(report), logger="current")
     if report.match.missing:
         print_log(f"{source} lacks {name_some(report.match.missing)}", logger="current", level=logging.WARNING)
     return report
+
+
+@contextmanager
+def _naming(source: str) -> Iterator[None]:
+    """Puts the file's name before what is wrong with it."""
+    try:
+        yield
+    except ValueError as error:
+        raise CheckpointError(f"{source}: {error}") from error
 
 
 def _match(backbone: nn.Module, checkpoint: BackboneCheckpoint, allow_partial: bool) -> tuple[LoadReport, StateDict]:

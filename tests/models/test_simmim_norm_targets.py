@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmswinv2.models.simmim import norm_targets
+from mmswinv2.models.simmim import multiplied_mean, norm_targets, pooled_mean
 
 
 def pixel_by_pixel(images: Tensor, window: int) -> Tensor:
@@ -29,6 +29,15 @@ def test_equals_the_definition_borders_included(size: tuple[int, int], window: i
     expected = pixel_by_pixel(images, window)
     assert expected.std() > 0.5
     torch.testing.assert_close(norm_targets(images, window).double(), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("size", "window"), [((21, 30), 5), ((64, 57), 47), ((1, 9), 3)])
+def test_a_matrix_product_averages_as_pooling_does(size: tuple[int, int], window: int) -> None:
+    """In float32 from float64, so it is the nearer of the two to the definition."""
+    images = torch.randn(2, 3, *size) + 5
+    exact = pooled_mean(images.double(), window)
+    torch.testing.assert_close(multiplied_mean(images, window), exact.float(), rtol=2e-7, atol=0)
+    torch.testing.assert_close(pooled_mean(images, window), exact.float(), rtol=1e-5, atol=0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
