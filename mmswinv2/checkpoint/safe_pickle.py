@@ -304,3 +304,17 @@ def _refusal(error: UnpicklingError, names: list[str], source: str) -> str:
         f"{source}: refused, because {reason}. Nothing of it ran. If you trust its origin, read it in a sandbox with "
         "torch.load(..., weights_only=False) and save the state dict alone, with torch.save or safetensors"
     )
+
+
+def replaces_methods(content: dict[str, Any]) -> bool:
+    """Whether a dict or tensor in a checkpoint has an attribute in place of a method: a pickle may set any."""
+    rest: list[Any] = [content]
+    seen: set[int] = set()
+    while rest:
+        value = rest.pop()
+        if isinstance(value, dict | torch.Tensor) and id(value) not in seen:
+            seen.add(id(value))
+            if any(hasattr(type(value), str(name)) for name in getattr(value, "__dict__", ())):
+                return True
+            rest += dict.values(value) if isinstance(value, dict) else ()
+    return False

@@ -34,7 +34,7 @@ from safetensors import SafetensorError, safe_open
 from ..errors import CheckpointError
 from .archive import AGAIN, PICKLE, ZIP
 from .parts import mesh_of_parts, read_once
-from .safe_pickle import load_pickle
+from .safe_pickle import load_pickle, replaces_methods
 from .sharded import is_sharded, load_sharded
 
 Kind = Literal["torch", "safetensors"]
@@ -313,23 +313,9 @@ def _read_file(path: Path, name: str, source: str, map_location: Any, names: tup
         content = load_pickle(path, source, map_location)
     if not isinstance(content, dict):
         raise CheckpointError(f"{source}: holds a {type(content).__name__}; a checkpoint is a dict of weights")
-    if _replaces_methods(content):
+    if replaces_methods(content):
         raise CheckpointError(f"{source}: refused, because its dicts or tensors have attributes in place of methods")
     return CheckpointFile(source, content, names, metadata, {})
-
-
-def _replaces_methods(content: dict[str, Any]) -> bool:
-    """Whether a dict or tensor in a checkpoint has an attribute in place of a method: a pickle may set any."""
-    rest: list[Any] = [content]
-    seen: set[int] = set()
-    while rest:
-        value = rest.pop()
-        if isinstance(value, dict | torch.Tensor) and id(value) not in seen:
-            seen.add(id(value))
-            if any(hasattr(type(value), str(name)) for name in getattr(value, "__dict__", ())):
-                return True
-            rest += dict.values(value) if isinstance(value, dict) else ()
-    return False
 
 
 def _load_safetensors(path: Path, source: str, map_location: Any) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

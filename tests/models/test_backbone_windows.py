@@ -102,7 +102,7 @@ def test_an_explicit_value_that_contradicts_the_file_is_an_error(strict: bool) -
         torch.tensor([8, 8]),
         torch.full((4, 2), 8),
         torch.full((3, 3), 8),
-        torch.full((3, 2), 8.0),
+        torch.full((3, 2), 8.5),
         torch.tensor([[8, 8], [0, 8], [8, 8]]),
     ],
 )
