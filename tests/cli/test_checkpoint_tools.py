@@ -288,6 +288,7 @@ def test_pages_conversions_keep_the_weights(checkout: Path, printed: list[str]) 
     assert result.windows.pretrained == source.windows.pretrained
 
 
+@pytest.mark.full
 def test_pages_converted_file_loads_in_timm(
     checkout: Path, release: SwinTransformerV2, printed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

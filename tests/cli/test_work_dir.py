@@ -134,6 +134,7 @@ def test_a_clock_set_back_loses_no_log(tmp_path: Path) -> None:
     assert (folder / f"{folder.name}.log").read_text().count("Iter(train)") == 4
 
 
+@pytest.mark.full
 def test_processes_beside_the_first_take_no_lock(
     killed: tuple[Path, int, str], refuse: Refuse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
