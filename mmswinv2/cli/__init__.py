@@ -5,6 +5,7 @@ is imported only when it is called, so that ``mmswinv2 --help`` needs neither to
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -30,6 +31,7 @@ COMMANDS = {
     "doctor": "check the installed packages and the device, with a self-test",
 }
 USER_ERROR = 2
+TELLING = ("inspect", "config", "check", "flops", "plan", "doctor")  # all that they do is print
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -52,9 +54,17 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         near = get_close_matches(name, COMMANDS, n=1)
         fail("mmswinv2", f"there is no command {name!r}; {f'did you mean {near[0]!r}?' if near else story()}")
     try:
-        sys.exit(run(name, rest))
+        status = run(name, rest)
+        sys.stdout.flush()
+        sys.exit(status)
     except UserError as error:
         fail(f"mmswinv2 {name}", str(error))
+    except BrokenPipeError:
+        if name not in TELLING:  # then it may be the pipe of a worker
+            raise
+        # As in `mmswinv2 inspect FILE | head`. Python flushes once more at the end, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
 
 
 def run(name: str, arguments: Sequence[str]) -> int | None:

@@ -1,5 +1,6 @@
 """The command ``mmswinv2``: its help, its commands, and what it says of one that there is not."""
 
+import os
 import runpy
 import subprocess
 import sys
@@ -44,6 +45,19 @@ def test_an_unknown_command_gets_the_nearest(capsys: pytest.CaptureFixture[str])
         main(["trian"])
     assert end.value.code == 2
     assert capsys.readouterr().err == "mmswinv2: there is no command 'trian'; did you mean 'train'?\n"
+
+
+@pytest.mark.parametrize(("name", "kind"), [("inspect", SystemExit), ("train", BrokenPipeError)])
+def test_a_reader_that_has_seen_enough_is_no_fault(name: str, kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ``head`` is, at the end of a command that only prints. In a training it may be a worker that is gone."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as gone:
+        monkeypatch.setattr(sys, "stdout", gone)
+        monkeypatch.setattr(cli, "run", lambda name, rest: print("a line"))
+        with pytest.raises(kind):
+            main([name])
+        os.dup2(os.open(os.devnull, os.O_WRONLY), writer)
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "shards"])
