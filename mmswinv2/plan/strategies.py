@@ -126,8 +126,8 @@ def plan(training: Training, strategy: str, gpus: int) -> Plan:
 def _at(moment: Moment, training: Training, strategy: str, gpus: int) -> Plan:
     """What a GPU holds at one time."""
     sharded = gpus if strategy == "fsdp2" else 1
-    stepped = {"ddp": training.trained, "zero1": largest_share(training.groups, gpus), "fsdp2": training.trained / gpus}
-    state = stepped[strategy] * training.state
+    stepped = largest_share(training.groups, gpus) if strategy == "zero1" else training.trained / sharded
+    state = stepped * training.state
     gradients = moment.gradients / sharded
     if strategy != "fsdp2" and gpus > 1:
         gradients = training.trained  # they are the buckets that are sent, which are there all the time
