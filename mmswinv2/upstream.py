@@ -229,7 +229,7 @@ class WorkerFault(NamedTuple):
     seconds: float | None
 
 
-def worker_fault(error: RuntimeError) -> WorkerFault | None:
+def worker_fault(error: Exception) -> WorkerFault | None:
     """Returns what an error tells of a data loader's workers; None if it is about something else."""
     # torch raises one error that says how a worker ended, and may replace it by one that does not
     if isinstance(error.__cause__, RuntimeError) and (cause := worker_fault(error.__cause__)) is not None:

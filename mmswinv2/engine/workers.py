@@ -5,6 +5,7 @@ when the sample is done. torch tells that a worker died, or that a batch has not
 """
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -21,6 +22,7 @@ from ..upstream import WorkerFault, innermost_datasets, worker_fault
 TIMEOUT = 300  # seconds for a batch, which takes less than one as a rule
 PATH_BYTES = 1024
 PID_BYTES = 8
+PATIENCE = 1  # seconds for torch to tell of a worker's end: the system does so within milliseconds
 # What to look at, by how a worker ended.
 ADVICE = {
     "Killed": "As a rule the machine had no memory left (see dmesg): set a smaller num_workers or prefetch_factor",
@@ -119,12 +121,27 @@ def worker_faults_named() -> Iterator[None]:
     """
     try:
         yield
-    except RuntimeError as error:
-        fault = worker_fault(error)
+    except (RuntimeError, OSError, EOFError) as error:
+        fault = worker_fault(error) or _fault_told_late()
         if fault is None:
             raise
         reading = {pid: path for notes in WATCHED for pid, path in notes.read().items()}
         raise TrainingError(_describe(fault, reading)) from error
+
+
+def _fault_told_late() -> WorkerFault | None:
+    """Waits for torch to tell of a worker's end.
+
+    The connection to a worker that dies may break before the system tells that it died, and what is raised then, such
+    as a ConnectionResetError, says nothing of a worker.
+    """
+    if not WATCHED:
+        return None
+    try:
+        time.sleep(PATIENCE)  # torch raises in here: it handles SIGCHLD
+    except RuntimeError as error:
+        return worker_fault(error)
+    return None
 
 
 def _describe(fault: WorkerFault, reading: dict[int, str]) -> str:

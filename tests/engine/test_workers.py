@@ -1,7 +1,10 @@
 """A data loader's worker that dies or hangs ends the run, by a sentence that names the image."""
 
 import copy
+import multiprocessing
 import os
+import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -91,6 +94,19 @@ def test_a_worker_that_dies_is_explained(signal_name: str, ended: str, advice: s
     assert advice in message
 
 
+def test_a_connection_may_break_before_the_system_tells_of_the_death(tmp_path: Path) -> None:
+    """Then the first error says nothing of a worker, and the one that does comes a little later."""
+    config = config_of(folder_of_images(tmp_path / "images"), num_workers=1)
+    runner = watch_workers(Runner(**config, work_dir=str(tmp_path / "work"), experiment_name=str(tmp_path)))
+    others = set(multiprocessing.active_children())
+    batches = iter(runner.build_dataloader(config["train_dataloader"]))
+    (worker,) = set(multiprocessing.active_children()) - others
+    with pytest.raises(TrainingError, match="was killed by signal: Killed"), worker_faults_named():
+        next(batches)
+        threading.Timer(0.2, os.kill, (worker.pid, signal.SIGKILL)).start()
+        raise ConnectionResetError
+
+
 def test_a_slow_batch_is_waited_for(tmp_path: Path) -> None:
     """Within the timeout nothing ends, and there is one without a setting."""
     config = config_of(folder_of_images(tmp_path / "images"), dict(type="EndAt", name="07.jpg", seconds=1))
@@ -100,9 +116,10 @@ def test_a_slow_batch_is_waited_for(tmp_path: Path) -> None:
     assert runner.train_dataloader.timeout == TIMEOUT
 
 
-def test_other_errors_pass() -> None:
-    with pytest.raises(RuntimeError, match="shapes"), worker_faults_named():
-        raise RuntimeError("shapes do not fit")
+@pytest.mark.parametrize("error", [RuntimeError("shapes do not fit"), FileNotFoundError("no such image")])
+def test_other_errors_pass(error: Exception) -> None:
+    with pytest.raises(type(error), match=str(error)), worker_faults_named():
+        raise error
 
 
 def test_without_workers_there_is_no_timeout(tmp_path: Path) -> None:
