@@ -15,7 +15,7 @@ WINDOW = 8  # of all trainings
 FACTORS = (1.0, 1.5, 2.0, 2.5, 3.0)  # of window and image
 OTHER_WINDOWS: tuple[int | tuple[int, int], ...] = (4, 6, 12, 16, (8, 16), (16, 8))
 TUNED = 50  # iterations of fine-tuning
-TEST_SECONDS, TUNING_SECONDS = 10, 15  # roughly, at factor 1, for the time that is left
+TEST_SECONDS, TUNING_SECONDS = 10, 25  # roughly, at factor 1, for the time that is left
 
 
 class Plan:
@@ -75,12 +75,12 @@ class Plan:
         return Training(f"{task}_{bias}_{seed}", TASKS[task].config, options + self.shorter, cost=TASKS[task].seconds)
 
     def tuning(self, task: str, factor: float) -> Options:
-        """Settings of the fine-tuning at a larger size: half the batch, a tenth of the learning rate."""
+        """Settings of the fine-tuning at a larger size: a quarter of the batch, a tenth of the learning rate."""
         cfg = Config.fromfile(CONFIGS / TASKS[task].config)
         return (
             *TASKS[task].tuned(factor),
             *schedule(2 if self.quick else TUNED),
-            ("train_dataloader.batch_size", 2 if self.quick else cfg.train_dataloader.batch_size // 2),
+            ("train_dataloader.batch_size", 2 if self.quick else cfg.train_dataloader.batch_size // 4),
             ("optim_wrapper.optimizer.lr", cfg.optim_wrapper.optimizer.lr / 10),
             ("default_hooks.checkpoint", None),
         )
