@@ -11,7 +11,7 @@ tokens. Larger windows are cut to them. Whole images have larger maps, and there
 Seconds are medians over images, of preprocessing, backbone, heads and postprocessing at a batch of one. All settings
 take turns at each image, so that what else the machine does meets them alike.
 
-With 3 seeds it takes about 5 hours on one core.
+With 3 seeds it is estimated at 5 to 9 hours of one CPU core; it has not been run to its end.
 """
 
 import time
