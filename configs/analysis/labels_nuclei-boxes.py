@@ -12,7 +12,6 @@ model = dict(
         mask_roi_extractor=dict(out_channels=fpn_channels),
         mask_head=dict(in_channels=fpn_channels, conv_out_channels=32, num_convs=1),
     ),
-    train_cfg=dict(rcnn=dict(sampler=dict(num=64))),
 )
 train_pipeline = _base_.train_pipeline
 train_pipeline[4].crop_size = (192, 192)

@@ -12,7 +12,7 @@ _base_ = [
 strides = [4, 8, 16]
 norm_cfg = dict(type="GN", num_groups=16, requires_grad=True)
 channels = [64, 128, 256]  # of the stages
-fpn_channels = 96
+fpn_channels = 64
 num_classes = len(_base_.metainfo.classes)
 model = dict(
     data_preprocessor=dict(pad_size_divisor=1),
@@ -25,7 +25,7 @@ model = dict(
     neck=dict(in_channels=channels, out_channels=fpn_channels, num_outs=3, norm_cfg=norm_cfg),
     rpn_head=dict(
         in_channels=fpn_channels,
-        feat_channels=96,
+        feat_channels=fpn_channels,
         num_convs=2,
         anchor_generator=dict(scales=[2, 3, 4.5], strides=strides),
     ),
@@ -45,9 +45,8 @@ model = dict(
     train_cfg=dict(
         rpn=dict(assigner=dict(pos_iou_thr=0.6)),
         rpn_proposal=dict(nms_pre=600, max_per_img=300),
-        rcnn=dict(sampler=dict(num=128, pos_fraction=0.5)),
+        rcnn=dict(sampler=dict(num=64, pos_fraction=0.5)),
     ),
-    test_cfg=dict(rpn=dict(nms_pre=600, max_per_img=300)),
 )
 del channels, fpn_channels, num_classes  # not keys of the config
 

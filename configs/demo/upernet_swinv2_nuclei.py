@@ -33,7 +33,7 @@ model = dict(
 )
 del channels, num_classes  # not keys of the config
 
-# 400 iterations instead of the 660 of the schedule
+# 400 iterations instead of the 1000 of the schedule: 900, with colour augmentation as well, gave the same mean IoU
 max_iters, warmup = 400, 50
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 param_scheduler = [

@@ -16,7 +16,7 @@ class Found(NamedTuple):
 
     Attributes:
         as_trained: Scores of the seeds at each window and size, with the weights of window 8.
-        trained_on: The same after more iterations there.
+        trained_on: The same after more iterations there, of some of them.
         seconds: Seconds an image at test.
     """
 
@@ -34,6 +34,9 @@ def table(models: Mapping[str, Found]) -> str:
             window, scale = cell
             texts = [name, f"{scale:g}", str(window)]
             for scores in (found.as_trained, found.trained_on):
+                if cell not in scores:
+                    texts += ["", ""]
+                    continue
                 texts.append(mean(scores[cell]).text())
                 gain = paired_difference(scores[cell], scores[base])
                 texts.append("" if cell == base else f"{gain.text()} ({gain.errors_from_zero:+.1f})")
@@ -59,9 +62,10 @@ def draw(models: Mapping[str, Found]) -> Figure:
                 ("as trained", found.as_trained, "--"),
                 ("trained on", found.trained_on, "-"),
             ):
-                means = [mean(scores[window, scale]) for window in windows]
+                there = [window for window in windows if (window, scale) in scores]
+                means = [mean(scores[window, scale]) for window in there]
                 scores_axis.errorbar(
-                    windows,
+                    there,
                     [one.mean for one in means],
                     [one.error for one in means],
                     color=colour,

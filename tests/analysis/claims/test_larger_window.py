@@ -24,6 +24,8 @@ def test_every_window_is_tried_at_every_size() -> None:
     """The demo's own comes first: differences are to it."""
     assert FULL.settings[0] == (8, 1.0)
     assert set(FULL.settings) == {(window, scale) for window in (8, 12, 16, 24) for scale in (1.0, 1.5)}
+    assert FULL.tuned[0] == FULL.settings[0]
+    assert set(FULL.tuned) < set(FULL.settings)
 
 
 @each_model
@@ -75,17 +77,18 @@ def test_a_larger_window_keeps_the_offsets_of_the_small_one(model: Model, tmp_pa
 def test_table_by_hand() -> None:
     """Differences to the first row, seed by seed: 0.1 and 0.3 have the mean 0.2 and the error 0.1."""
     found = Found(
-        as_trained={(8, 1.0): [0.4, 0.5], (12, 1.0): [0.5, 0.8]},
+        as_trained={(8, 1.0): [0.4, 0.5], (12, 1.0): [0.5, 0.8], (16, 1.0): [0.4, 0.5]},
         trained_on={(8, 1.0): [0.6, 0.6], (12, 1.0): [0.6, 0.5]},
-        seconds={(8, 1.0): 0.5, (12, 1.0): 0.75},
+        seconds={(8, 1.0): 0.5, (12, 1.0): 0.75, (16, 1.0): 1.0},
     )
-    _, _, first, second, *_ = table({"UPerNet": found}).splitlines()
+    _, _, first, second, third, *_ = table({"UPerNet": found}).splitlines()
     assert first == "| UPerNet | 1 | 8 | 0.450 ± 0.050 |  | 0.600 ± 0.000 |  | 0.50 (1.00) |"
     gains = "0.650 ± 0.150 | 0.200 ± 0.100 (+2.0) | 0.550 ± 0.050 | -0.050 ± 0.050 (-1.0)"
     assert second == f"| UPerNet | 1 | 12 | {gains} | 0.75 (1.50) |"
+    assert third == "| UPerNet | 1 | 16 | 0.450 ± 0.050 | 0.000 ± 0.000 (+0.0) |  |  | 1.00 (2.00) |"
     panels = draw({"UPerNet": found}).axes
     assert [panel.get_ylabel() for panel in panels] == ["score", "seconds an image"]
-    assert list(panels[1].lines[0].get_ydata()) == [0.5, 0.75]
+    assert list(panels[1].lines[0].get_ydata()) == [0.5, 0.75, 1.0]
 
 
 @pytest.mark.full
