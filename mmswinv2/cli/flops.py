@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from mmengine.config import DictAction
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -24,9 +23,10 @@ from ..arch import parse_arch, per_stage_windows
 from ..errors import ConfigError
 from ..models import SimMIM, SwinTransformerV2
 from ..models.backbone import backbones_in
+from .cfg_options import add_cfg_options
 from .config import build_on_meta
 from .inspect import shortest
-from .runs import CFG_OPTIONS, CONFIG, explained, load_config, require
+from .runs import CONFIG, explained, load_config, require
 
 SIZE = (256, 256)
 MAX_SIDE = 2**15  # pixels; a larger image has so many windows that counting them takes minutes
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="window in tokens: one number, height and width, or one number per stage (default: 8)",
     )
     parser.add_argument("--size", nargs="+", metavar="N", help="height and width in pixels (default: 256 256)")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help=CFG_OPTIONS)
+    add_cfg_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
@@ -31,11 +31,8 @@ from ..preflight import (
     explain_failed_build,
     explain_unknown_type,
 )
+from .cfg_options import add_cfg_options
 
-CFG_OPTIONS = (
-    "settings that override the config's, as key=value; lists as key='[a,b]' or key=a,b, tuples as "
-    "key='[(a,b),(c,d)]', with quotes and without spaces"
-)
 FINITE_LOSS = "mmswinv2.FiniteLossHook"
 CONFIG = "config file, or one that comes with a package: mmswinv2::mask_rcnn/NAME.py"
 
@@ -43,7 +40,7 @@ CONFIG = "config file, or one that comes with a package: mmswinv2::mask_rcnn/NAM
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the config and the settings that override it."""
     parser.add_argument("config", metavar="CONFIG", help=CONFIG)
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help=CFG_OPTIONS)
+    add_cfg_options(parser)
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
