@@ -13,9 +13,6 @@ model = dict(
         mask_head=dict(in_channels=fpn_channels, conv_out_channels=32, num_convs=1),
     ),
 )
-train_pipeline = _base_.train_pipeline
-train_pipeline[4].crop_size = (192, 192)
-train_dataloader = dict(dataset=dict(dataset=dict(pipeline=train_pipeline)))
 del channels, fpn_channels  # not keys of the config
 
 # 300 iterations of 2 crops: 19 times each image of 10 %

@@ -9,7 +9,7 @@ train_pipeline = [
     dict(type="LoadAnnotations", with_bbox=True, with_mask=True),
     dict(type="RandomResize", scale=(384, 384), ratio_range=(0.65, 1.5), keep_ratio=True),
     dict(type="YOLOXHSVRandomAug"),
-    dict(type="RandomCrop", crop_size=(256, 256)),
+    dict(type="RandomCrop", crop_size=(192, 192)),
     dict(type="RandomFlip", prob=[0.25, 0.25, 0.25], direction=["horizontal", "vertical", "diagonal"]),
     dict(type="FilterAnnotations", min_gt_bbox_wh=(2, 2)),
     dict(type="PackDetInputs"),

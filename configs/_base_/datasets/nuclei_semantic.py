@@ -10,7 +10,7 @@ train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations"),
     dict(type="RandomResize", scale=(512, 512), ratio_range=(0.7, 1.3), keep_ratio=True),
-    dict(type="RandomCrop", crop_size=(192, 192), cat_max_ratio=0.95),
+    dict(type="RandomCrop", crop_size=(128, 128), cat_max_ratio=0.95),
     dict(type="RandomFlip", prob=[0.25, 0.25, 0.25], direction=["horizontal", "vertical", "diagonal"]),
     dict(type="PackSegInputs"),
 ]

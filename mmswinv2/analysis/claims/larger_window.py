@@ -5,7 +5,7 @@ the demo's size and 1.5 times as large. Only ``model.backbone.window_size`` and 
 user would change them. Then each is trained on for 200 iterations at its window and size, all but window 12, and tested
 again. Those at window 8 and the demo's size too: what they gain is due to the iterations, and not to a window.
 
-Training crops have 192 px in UPerNet and 256 px in Mask R-CNN, so the maps of the last stage have 12 x 12 and 16 x 16
+Training crops have 192 px in Mask R-CNN and 128 px in UPerNet, so the maps of the last stage have 12 x 12 and 8 x 8
 tokens. Larger windows are cut to them. Whole images have larger maps, and there the window is what it says.
 
 Seconds are medians over images, of preprocessing, backbone, heads and postprocessing at a batch of one. All settings
