@@ -29,7 +29,12 @@ param_scheduler = [
     dict(type="CosineAnnealingLR", by_epoch=False, begin=warmup, end=max_iters, eta_min_ratio=0.01),
 ]
 del warmup  # not a key of the config
-optim_wrapper = dict(optimizer=dict(lr=1e-3), clip_grad=dict(max_norm=5.0))
+# The table's factor is there for the reason that bias_simmim.py tells.
+optim_wrapper = dict(
+    paramwise_cfg=dict(custom_keys={".relative_position_bias.table": dict(lr_mult=10)}),
+    optimizer=dict(lr=1e-3),
+    clip_grad=dict(max_norm=5.0),
+)
 
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),
