@@ -16,7 +16,7 @@ param_scheduler = [
     dict(type="CosineAnnealingLR", by_epoch=False, begin=warmup, end=max_iters, eta_min_ratio=0.01),
 ]
 del warmup  # not a key of the config
-# for the reason that bias_simmim.py tells
+# The table's factor is there for the reason that bias_simmim.py tells.
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys={".relative_position_bias.table": dict(lr_mult=10)}))
 
 default_hooks = dict(checkpoint=dict(interval=200, max_keep_ckpts=1))

@@ -1,4 +1,4 @@
-# The demo's Mask R-CNN at twice the window and half the iterations. From SimMIM's weights at window 8 with
+# The demo's Mask R-CNN at twice the window, with 300 iterations. From SimMIM's weights at window 8 with
 # --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
 _base_ = "mask-rcnn_swinv2_nuclei.py"
 
