@@ -171,7 +171,7 @@ FACADES = Task(
     classes=facade_classes,
     train_on=train_on_facade_maps,
     test_on=test_on_maps,
-    rates=RATES,
+    rates=(1e-3, 2e-3, 4e-3),
     cost=200.0,
 )
 NUCLEI_MAPS = Task(
@@ -197,6 +197,6 @@ NUCLEI_BOXES = Task(
     classes=nuclei_classes,
     train_on=train_on_boxes,
     test_on=test_on_boxes,
-    rates=RATES,
+    rates=(1e-3, 2e-3, 4e-3),
     cost=180.0,
 )
