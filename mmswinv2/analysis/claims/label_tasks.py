@@ -21,7 +21,7 @@ class Task:
 
     Attributes:
         name: Of the task.
-        slug: For names of files and folders.
+        slug: For names of files and folders, unique.
         config: Its config below ``configs/``.
         metric: Key of its score in what a test or validation reports.
         unit: What that score is divided by, so that 1 is perfect.
@@ -157,6 +157,7 @@ FLOWERS = Task(
 PROBE = replace(
     FLOWERS,
     name="flowers, linear probe",
+    slug="flowers-probe",
     config="analysis/labels_flowers-probe.py",
     rates=(2e-3, 8e-3, 3e-2),
     cost=50.0,

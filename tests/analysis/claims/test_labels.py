@@ -53,6 +53,12 @@ def test_both_starts_have_the_same_labels_and_length(task: Any, study: Study) ->
     assert simmim.backbone_start.config == "analysis/labels_simmim-nuclei.py"
 
 
+def test_no_two_tasks_share_a_work_dir() -> None:
+    """Or one would take the other's trainings for its own: some of their learning rates are the same."""
+    slugs = [task.slug for task in FULL.tasks]
+    assert len(slugs) == len(set(slugs))
+
+
 def test_the_gains_of_simmim_learn_as_fast_as_all_else(study: Study) -> None:
     """And those from scratch ten times as fast, in every config of the study."""
     for task in FULL.tasks:
