@@ -1,7 +1,7 @@
 """The demonstration of pretraining: what its table and pictures say of images, baselines and losses is right."""
 
 import importlib
-import json
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -11,12 +11,14 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from mmswinv2.analysis.claims.labels import QUICK, fine_tuning
+from mmswinv2.analysis.study import CONFIGS, Study
 from mmswinv2.registry import MODELS
 
 from ..support import ROOT
 
 DEMO = ROOT / "demo"
-SIMMIM = ROOT / "configs/demo/simmim_swinv2_photos.py"
+SIMMIM = ROOT / "configs/analysis/labels_simmim-photos.py"
 
 
 @pytest.fixture
@@ -46,6 +48,37 @@ def test_further_images_are_of_training_folders(
     assert images[712:] == [str(tmp_path / "flowers5/train/roses/a.jpg")]
 
 
+def test_classifiers_learn_and_are_tested_on_the_images_of_the_repository(demo: ModuleType, tmp_path: Path) -> None:
+    pretrain = demo("pretrain")
+    plan = pretrain.make_plan()
+    ten = fine_tuning(Study(tmp_path, {}), plan, plan.tasks[0], "SimMIM", 10, seed=0, rate=1e-3)
+    config = Config.fromfile(CONFIGS / ten.config)
+    config.merge_from_dict(dict(ten.options))
+    train, val = config.train_dataloader.dataset, config.val_dataloader.dataset
+    names = [line.split()[0] for line in Path(train.ann_file).read_text().splitlines()]
+    assert len(names) == 40
+    assert all((ROOT / train.data_root / train.data_prefix.img_path / name).is_file() for name in names)
+    assert ROOT / val.data_root / val.data_prefix.img_path == DEMO / "flowers/val"
+    simmim = dict(ten.backbone_start.options)
+    assert Path(simmim["train_dataloader.dataset.ann_file"]).read_text().splitlines() == pretrain.training_images()
+    assert simmim["train_cfg.max_iters"] == simmim["param_scheduler.1.end"] == pretrain.ITERATIONS
+
+
+@pytest.mark.full
+def test_the_demo_runs_and_reports(demo: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With two iterations of everything."""
+    pretrain = demo("pretrain")
+    short = replace(pretrain.make_plan(), pretraining=(), training=QUICK.training)
+    monkeypatch.setattr(pretrain, "make_plan", lambda: short)
+    monkeypatch.setattr(pretrain, "SEEDS", range(2))
+    monkeypatch.setattr(pretrain, "SHARES", (10,))
+    monkeypatch.setattr("sys.argv", ["pretrain.py", "--work-dir", str(tmp_path)])
+    monkeypatch.chdir(tmp_path)
+    pretrain.main()
+    assert "| flowers | 10 |" in (tmp_path / "table.md").read_text()
+    assert all((tmp_path / name).stat().st_size > 10_000 for name in ("figure.png", "reconstructions.png"))
+
+
 def test_nearest_neighbour_goes_by_colour(demo: ModuleType) -> None:
     """Finds each image itself, and beats chance, 0.2, on others."""
     histogram_accuracy = demo("baselines").histogram_accuracy
@@ -60,17 +93,6 @@ def test_reconstructions_are_drawn(demo: ModuleType, tmp_path: Path) -> None:
     height, width, _ = cv2.imread(str(tmp_path / "a.png")).shape
     assert height > 500
     assert width > 300
-
-
-def test_losses_of_an_interrupted_run_are_joined(demo: ModuleType, tmp_path: Path) -> None:
-    """Iterations that ran twice count once; lines of evaluations are no losses."""
-    lines = {"20260101_1": [(1, 3.0), (2, 2.0)], "20260101_2": [(2, 2.5), (3, 1.0)]}
-    for run, losses in lines.items():
-        folder = tmp_path / run / "vis_data"
-        folder.mkdir(parents=True)
-        entries = [{"iter": step, "loss": loss} for step, loss in losses] + [{"accuracy/top1": 50.0, "step": 3}]
-        (folder / "scalars.json").write_text("".join(f"{json.dumps(entry)}\n" for entry in entries))
-    assert demo("pretraining_pictures").read_losses(tmp_path) == ([1, 2, 3], [3.0, 2.5, 1.0])
 
 
 def test_held_out_losses_are_those_of_a_test_and_of_the_best_constant(demo: ModuleType, tmp_path: Path) -> None:

@@ -16,6 +16,21 @@ FLOWER_KINDS = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
 
 
 @dataclass(frozen=True)
+class Pretraining:
+    """A SimMIM from which tasks start.
+
+    Attributes:
+        name: Of its work dir.
+        config: Its config below ``configs/``.
+        list_images: Writes the lists of its images into a folder, and returns the settings with which it reads them.
+    """
+
+    name: str
+    config: str
+    list_images: Callable[[Path], Options]
+
+
+@dataclass(frozen=True)
 class Task:
     """A task that is learnt from few labels.
 
@@ -25,7 +40,7 @@ class Task:
         config: Its config below ``configs/``.
         metric: Key of its score in what a test or validation reports.
         unit: What that score is divided by, so that 1 is perfect.
-        pretraining: The config of the SimMIM pretraining below ``configs/``.
+        pretraining: The SimMIM from which it starts, if not from scratch.
         classes: Returns the class of each training image, by its name.
         train_on: Writes the files of a subset, their paths beginning with a given one, and returns the settings with
             which a training reads them.
@@ -39,7 +54,7 @@ class Task:
     config: str
     metric: str
     unit: float
-    pretraining: str
+    pretraining: Pretraining
     classes: Callable[[], dict[str, str]]
     train_on: Callable[[Path, Sequence[str]], Options]
     test_on: Callable[[Path, Sequence[str]], Options]
@@ -140,7 +155,8 @@ def test_on_maps(start: Path, names: Sequence[str]) -> Options:
 
 
 RATES = (5e-4, 1e-3, 2e-3)
-NUCLEI_PRETRAINING, PHOTO_PRETRAINING = "analysis/labels_simmim-nuclei.py", "analysis/labels_simmim-photos.py"
+NUCLEI_PRETRAINING = Pretraining("simmim-nuclei", "analysis/labels_simmim-nuclei.py", lambda files: ())
+PHOTO_PRETRAINING = Pretraining("simmim-photos", "analysis/labels_simmim-photos.py", list_photographs)
 FLOWERS = Task(
     name="flowers",
     slug="flowers",

@@ -16,7 +16,7 @@ The order is: 10 % of the labels in all tasks, the losses, the other shares. Aft
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -26,7 +26,7 @@ from ..study import Measurement, Options, Study, Trained, Training, tested, vali
 from ..study_cli import Choices
 from ..subsets import subset
 from .label_losses import loss_curves
-from .label_tasks import FACADES, FLOWERS, NUCLEI_BOXES, NUCLEI_MAPS, PHOTO_PRETRAINING, PROBE, Task, list_photographs
+from .label_tasks import FACADES, FLOWERS, NUCLEI_BOXES, NUCLEI_MAPS, PROBE, Task
 from .labels_report import STARTS, Losses, Rates, Scores, draw, tables
 
 FIRST = 10  # percent of the labels: the share that comes first, and for which learning rates are chosen
@@ -43,7 +43,8 @@ class Plan:
         tasks: The tasks.
         shares: Percent of the labels besides the first.
         percents, widths: Those of the loss curves.
-        training: Settings of all trainings besides their own.
+        pretraining: Settings of the SimMIMs from which the tasks start, besides their own.
+        training: The same of all trainings.
         test: The same of all tests.
     """
 
@@ -51,6 +52,7 @@ class Plan:
     shares: tuple[int, ...]
     percents: tuple[int, ...]
     widths: tuple[int, ...]
+    pretraining: Options = ()
     training: Options = ()
     test: Options = ()
 
@@ -82,11 +84,12 @@ def run(choices: Choices) -> None:
         write_report(study.work_dir, tables(scores, rates, losses), draw(scores, losses))
 
     rates = try_rates(study, plan, choices.seeds[0])
-    scores = score(study, plan, choices.seeds, rates, (FIRST,))
+    best = best_rates(rates)
+    scores = score(study, plan, choices.seeds, best, (FIRST,))
     report(scores, {})
     losses = follow_losses(study, plan)
     report(scores, losses)
-    report({**scores, **score(study, plan, choices.seeds, rates, plan.shares)}, losses)
+    report({**scores, **score(study, plan, choices.seeds, best, plan.shares)}, losses)
 
 
 def try_rates(study: Study, plan: Plan, seed: int) -> Rates:
@@ -108,12 +111,26 @@ def try_rates(study: Study, plan: Plan, seed: int) -> Rates:
     return rates
 
 
-def score(study: Study, plan: Plan, seeds: Sequence[int], rates: Rates, shares: Sequence[int]) -> Scores:
-    """Returns the scores on validation images, one a seed, by task, start and share."""
+def best_rates(rates: Rates) -> dict[tuple[str, str], float]:
+    """Returns the learning rate with the highest score, by name of the task and start."""
+    return {key: max(tried, key=tried.__getitem__) for key, tried in rates.items()}
+
+
+def score(
+    study: Study, plan: Plan, seeds: Sequence[int], rates: Mapping[tuple[str, str], float], shares: Sequence[int]
+) -> Scores:
+    """Returns the scores on validation images, one a seed, by task, start and share.
+
+    Args:
+        study: Runs the trainings.
+        plan: What is done.
+        seeds: The seeds.
+        rates: The learning rate by name of the task and start.
+        shares: Percent of the labels.
+    """
     cells = defaultdict(list)
     for percent, seed, task, start in product(shares, seeds, plan.tasks, STARTS):
-        tried = rates[task.name, start]
-        training = fine_tuning(study, plan, task, start, percent, seed, max(tried, key=tried.__getitem__))
+        training = fine_tuning(study, plan, task, start, percent, seed, rates[task.name, start])
         name = f"{task.name}, {start}, {percent} % of the labels, seed {seed}"
         cells[task.name, start, percent].append(Measurement(name, training, validation_score(task), cost=0.1))
     values = study.run([one for measurements in cells.values() for one in measurements])
@@ -145,9 +162,9 @@ def fine_tuning(study: Study, plan: Plan, task: Task, start: str, percent: int, 
 
 def pretraining_of(task: Task, plan: Plan, files: Path) -> Training:
     """Returns the SimMIM that a task starts from, with seed 0."""
-    images = list_photographs(files) if task.pretraining == PHOTO_PRETRAINING else ()
-    name = Path(task.pretraining).stem.removeprefix("labels_")
-    return Training(name, task.pretraining, (*images, ("randomness.seed", 0), *plan.training), cost=2000)
+    simmim = task.pretraining
+    options = (*simmim.list_images(files), ("randomness.seed", 0), *plan.pretraining, *plan.training)
+    return Training(simmim.name, simmim.config, options, cost=2000)
 
 
 def test_score(task: Task, options: Options) -> Callable[[Trained], float]:

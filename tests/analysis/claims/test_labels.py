@@ -14,7 +14,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmswinv2.analysis.claims import labels
 from mmswinv2.analysis.claims.label_losses import held_out_losses, loss_curves
 from mmswinv2.analysis.claims.label_tasks import NUCLEI_BOXES, NUCLEI_MAPS
-from mmswinv2.analysis.claims.labels import FULL, Plan, fine_tuning, score, try_rates
+from mmswinv2.analysis.claims.labels import FULL, Plan, best_rates, fine_tuning, score, try_rates
 from mmswinv2.analysis.claims.labels_report import draw, loss_table, rate_table, score_table
 from mmswinv2.analysis.study import CONFIGS, Measurement, Study, Trained, Training
 
@@ -73,7 +73,7 @@ def test_simmim_has_the_backbone_of_every_task() -> None:
     """Of each SimMIM every tensor of the backbone is in the models that start from it."""
     for task in FULL.tasks:
         shapes = []
-        for name in (task.pretraining, task.config):
+        for name in (task.pretraining.config, task.config):
             config = Config.fromfile(CONFIGS / name)
             init_default_scope(config.default_scope)
             state = MODELS.build(config.model).backbone.state_dict()
@@ -88,7 +88,7 @@ def test_each_start_gets_the_learning_rate_that_is_best_on_images_left_out(study
         ("nuclei, maps", "scratch"): {rate: rate for rate in NUCLEI_MAPS.rates},
         ("nuclei, maps", "SimMIM"): {rate: -rate for rate in NUCLEI_MAPS.rates},
     }
-    scores = score(study, PLAN, range(2), rates, (10, 5))
+    scores = score(study, PLAN, range(2), best_rates(rates), (10, 5))
     best = {"scratch": max(NUCLEI_MAPS.rates), "SimMIM": -min(NUCLEI_MAPS.rates)}
     assert scores == {("nuclei, maps", start, percent): [best[start]] * 2 for percent in (10, 5) for start in best}
 
