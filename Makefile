@@ -1,6 +1,6 @@
 # make setup   builds .venv from nothing, mmcv's compiled ops included, and verifies it
 # make demo    trains Mask R-CNN and UPerNet on real images, evaluates them, leaves pictures
-# make demo-pretrain  SimMIM, then classification and Mask R-CNN from its weights and from scratch
+# make demo-pretrain  SimMIM, then classifiers from its weights and from scratch, with few labels and with all
 # make test    proves the backbone right and runs the recipes on a handful of real images
 # make test-full  also what takes longer
 # make test-upstream  runs the tests beside upstream's packages, in a set-up of its own
