@@ -1,7 +1,7 @@
 """The demonstration of pretraining: what SimMIM reconstructs, and how many labels its weights save.
 
-It is the study of labels (``tools/analysis/labels.py``) in small, on the images of the repository: a SimMIM, then
-classifiers of flowers from its weights and from scratch, with part of the labels and with all of them, three seeds
+It is the study of labels (``tools/analysis/labels.py``) in small: a SimMIM of all images at hand, then classifiers of
+the repository's flowers from its weights and from scratch, with part of the labels and with all of them, three seeds
 each. A linear probe trains the last layer alone, so it tells what the weights know.
 
 Interrupted, it goes on where it stopped. Results are in ``work_dirs/demo_pretraining``.
