@@ -9,6 +9,6 @@ param_scheduler = [
     dict(type="CosineAnnealingLR", by_epoch=False, begin=warmup, end=max_iters, eta_min_ratio=0.01),
 ]
 del warmup  # not a key of the config
-optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(_delete_=True)), optimizer=dict(lr=5e-4))
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(_delete_=True)), optimizer=dict(lr=2.5e-4))
 
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=1))

@@ -1,4 +1,5 @@
-# demo/nuclei as label maps: 0 unlabelled, 1 background, 2 and 3 the two kinds of nuclei.
+# demo/nuclei as label maps: 0 unlabelled, 1 background, 2 and 3 the two kinds of nuclei. Images are enlarged: 256 px to
+# 384.
 dataset_type = "BaseSegDataset"
 data_root = "demo/nuclei/"
 metainfo = dict(
@@ -9,14 +10,14 @@ metainfo = dict(
 train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations"),
-    dict(type="RandomResize", scale=(512, 512), ratio_range=(0.7, 1.3), keep_ratio=True),
+    dict(type="RandomResize", scale=(384, 384), ratio_range=(0.7, 1.3), keep_ratio=True),
     dict(type="RandomCrop", crop_size=(128, 128), cat_max_ratio=0.95),
     dict(type="RandomFlip", prob=[0.25, 0.25, 0.25], direction=["horizontal", "vertical", "diagonal"]),
     dict(type="PackSegInputs"),
 ]
 test_pipeline = [
     dict(type="LoadImageFromFile"),
-    dict(type="Resize", scale=(512, 512), keep_ratio=True),
+    dict(type="Resize", scale=(384, 384), keep_ratio=True),
     dict(type="LoadAnnotations"),
     dict(type="PackSegInputs"),
 ]

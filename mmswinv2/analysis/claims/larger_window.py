@@ -97,8 +97,8 @@ SEGMENTOR = Model(
     tuned_config="analysis/larger-window_upernet.py",
     metric="mIoU",
     unit=100.0,
-    train_side=512,
-    test_side=512,
+    train_side=384,
+    test_side=384,
     train_pipelines=(
         "train_dataloader.dataset.datasets.0.pipeline.2.scale",
         "train_dataloader.dataset.datasets.1.dataset.pipeline.2.scale",
