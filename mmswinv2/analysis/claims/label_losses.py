@@ -8,7 +8,7 @@ from ..study import Measurement, Options, Trained, Training, validated
 from ..subsets import nested_order, subset, write_list
 from .label_tasks import nuclei_classes
 
-CONFIG = "analysis/labels_simmim-nuclei.py"
+CONFIG = "analysis/labels_simmim-losses.py"
 HEAD_WIDTH = 32  # channels of a head, as in every arch
 
 
@@ -33,7 +33,7 @@ def loss_curves(
             ("model.backbone.arch.num_heads", heads),
             ("randomness.seed", 0),
         )
-        training = Training(f"simmim_width{width}_{percent}", CONFIG, (*own, *options), cost=30.0 * width)
+        training = Training(f"simmim_width{width}_{percent}", CONFIG, (*own, *options), cost=20.0 * width)
         name = f"held-out loss, {percent} % of the images, width {width}"
         yield (percent, width), Measurement(name, training, held_out_losses)
 

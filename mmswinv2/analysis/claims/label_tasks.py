@@ -189,7 +189,7 @@ FACADES = Task(
     train_on=train_on_facade_maps,
     test_on=test_on_maps,
     rates=(1e-3, 2e-3, 4e-3),
-    cost=200.0,
+    cost=270.0,
 )
 NUCLEI_MAPS = Task(
     name="nuclei, maps",
