@@ -11,7 +11,8 @@ from mmengine.runner import save_checkpoint
 
 from mmswinv2 import SwinTransformerV2
 from mmswinv2.analysis.claims.position_bias.curves import FARTHEST, curves
-from mmswinv2.analysis.claims.position_bias.plan import FACTORS, Plan, key
+from mmswinv2.analysis.claims.position_bias.kept_table import keep
+from mmswinv2.analysis.claims.position_bias.plan import FACTORS, KEPT_TABLE, Plan, key
 from mmswinv2.analysis.claims.position_bias.report import figure, tables
 from mmswinv2.analysis.claims.position_bias.tasks import TASKS
 from mmswinv2.analysis.study import CONFIGS, ROOT, Options, Trained
@@ -33,9 +34,12 @@ def config_of(task: str, options: Options) -> Config:
 
 
 def test_every_model_is_measured_at_all_factors_and_windows() -> None:
-    """4 tasks, 3 biases, 3 seeds: 5 factors, 6 other windows, 4 fine-tunings; the curves of SimMIM's 9 models."""
+    """4 tasks, 3 biases, 3 seeds: 5 factors, 6 other windows, 4 fine-tunings. The curves of SimMIM's 9 models.
+
+    The 12 tables a second time at all factors and windows, without resizing.
+    """
     measurements = list(FULL.measurements())
-    assert len({one.name for one in measurements}) == len(measurements) == 36 * (5 + 6 + 4) + 9
+    assert len({one.name for one in measurements}) == len(measurements) == 36 * (5 + 6 + 4) + 9 + 12 * (5 + 6)
     assert len({one.training.name for one in measurements}) == 36
 
 
@@ -87,6 +91,8 @@ def made_up() -> dict[str, object]:
             for window in QUICK.other_windows:
                 values[key("simmim", bias, seed, window)] = loss
             values[f"curves {bias} {seed}"] = [[0.0] * FARTHEST] * 3
+        for place in (*QUICK.factors, *QUICK.other_windows):
+            values[key("simmim", KEPT_TABLE, seed, place)] = {"reconstruction/l1": 0.5 + seed}
     return values
 
 
@@ -96,12 +102,25 @@ def test_differences_are_paired_and_positive_where_log_cpb_is_better() -> None:
     assert "| log-CPB against table | +0.1500 (+3.0) | +0.1500 (+3.0) | +0.1500 (+3.0) |" in text
     assert "| log-CPB against linear CPB | -0.0000 (-0.0) | -0.0000 (-0.0) | -0.0000 (-0.0) |" in text
     assert "| log-CPB | 1.0000 ± 0.5000 |" in text
+    assert "| log-CPB against table, not resized | -0.0000 (-0.0) | -0.0000 (-0.0) |  |" in text  # not fine-tuned
 
 
 def test_the_figure_has_a_panel_for_the_task_and_one_for_each_stage(tmp_path: Path) -> None:
     drawn = figure(QUICK, made_up())
     assert len(drawn.get_axes()) == 1 + 3
     drawn.savefig(tmp_path / "figure.png")
+
+
+@pytest.mark.parametrize("window", [(3, 5), (8, 8), (8, 16), (16, 8), (24, 24)])
+def test_a_kept_table_has_the_same_bias_at_every_offset_and_that_of_its_edge_beyond(window: tuple[int, int]) -> None:
+    table = torch.randn(15, 15, 2)
+    kept = keep(table, window)
+    h, w = window
+    assert kept.shape == (2 * h - 1, 2 * w - 1, 2)
+    for dy in range(1 - h, h):
+        for dx in range(1 - w, w):
+            nearest = table[max(-7, min(7, dy)) + 7, max(-7, min(7, dx)) + 7]
+            assert torch.equal(kept[dy + h - 1, dx + w - 1], nearest)
 
 
 @pytest.mark.parametrize("position_bias", POSITION_BIASES)

@@ -2,8 +2,9 @@
 
 A small SwinV2 is trained with each at window 8. Then it is tested at larger windows and images without training, after
 a short fine-tuning there, and at other windows on the same pixels. Four measures: SimMIM's loss on held-out images,
-top-1 on flowers, mIoU on facades and on frames of driving videos. The report is written after each of them. The
-part of SimMIM took about 3 hours of one CPU core with three seeds; the others have not been run to their end.
+top-1 on flowers, mIoU on facades and on frames of driving videos. A table is also tested without V1's resizing, to tell
+what of its fall is due to that. The report is written after each measure. The part of SimMIM took about 3 hours of one
+CPU core with three seeds; the others have not been run to their end.
 """
 
 from ...report import write_report

@@ -9,11 +9,13 @@ from ....layers.compared_biases import POSITION_BIASES
 from ...study import CONFIGS, Measurement, Options, Training, tested
 from ...study_cli import Choices
 from .curves import curves
+from .kept_table import tested_with_kept_table
 from .tasks import TASKS
 
 WINDOW = 8  # of all trainings
 FACTORS = (1.0, 1.5, 2.0, 2.5, 3.0)  # of window and image
 OTHER_WINDOWS: tuple[int | tuple[int, int], ...] = (4, 6, 12, 16, (8, 16), (16, 8))
+KEPT_TABLE = "kept_table"  # in names of measurements: the model with a table, tested without resizing that
 TUNED = 50  # iterations of fine-tuning
 TEST_SECONDS, TUNING_SECONDS = 10, 25  # roughly, at factor 1, for the time that is left
 
@@ -64,8 +66,21 @@ class Plan:
             options = (*self.enlarged(task, factor), *self.tuning(task, factor), *self.shorter)
             cost = TUNING_SECONDS * factor**2
             yield Measurement(key(task, bias, seed, factor, tuned=True), trained, tested(options, tune=True), cost)
+        if bias == "table":
+            yield from self.of_kept_table(task, seed, trained)
         if task == "simmim":
             yield Measurement(f"curves {bias} {seed}", trained, curves, 1)
+
+    def of_kept_table(self, task: str, seed: int, trained: Training) -> Iterator[Measurement]:
+        """Yields the tests of a model whose table is not resized."""
+        for factor in self.factors:
+            side = round(WINDOW * factor)
+            test = tested_with_kept_table((*self.enlarged(task, factor), *self.shorter), (side, side))
+            yield Measurement(key(task, KEPT_TABLE, seed, factor), trained, test, TEST_SECONDS * factor**2)
+        for window in self.other_windows:
+            options = (("model.backbone.window_size", window), *self.shorter)
+            test = tested_with_kept_table(options, window if isinstance(window, tuple) else (window, window))
+            yield Measurement(key(task, KEPT_TABLE, seed, window), trained, test, TEST_SECONDS)
 
     def training(self, task: str, bias: str, seed: int) -> Training:
         """The training at window 8."""

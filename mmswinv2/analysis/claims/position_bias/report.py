@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from ....layers.compared_biases import POSITION_BIASES
 from ...report import markdown_table
 from ...statistics import Mean, mean, paired_difference
-from .plan import WINDOW, Plan, key
+from .plan import KEPT_TABLE, WINDOW, Plan, key
 from .tasks import TASKS
 
-TITLES = {"log_cpb": "log-CPB", "linear_cpb": "linear CPB", "table": "table"}
+TITLES = {"log_cpb": "log-CPB", "linear_cpb": "linear CPB", "table": "table", KEPT_TABLE: "table, not resized"}
 
 
 def scores(plan: Plan, values: Mapping[str, Any], task: str, bias: str, *at: Any, **tuned: bool) -> list[float]:
@@ -29,7 +29,8 @@ def tables(plan: Plan, values: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"Window and image are enlarged together from window {WINDOW}, without training and after a short fine-tuning; "
         f"or the window alone. Mean and standard error over {len(plan.seeds)} seeds. Differences are paired by seed, "
-        "above 0 where log-CPB is better, with their number of standard errors in brackets.\n"
+        "above 0 where log-CPB is better, with their number of standard errors in brackets. A table that is not "
+        "resized is the same one, with the bias of its edge for all offsets beyond it.\n"
     )
     for task in plan.tasks:
         for chosen in (columns, others):
@@ -42,15 +43,28 @@ def rows(
 ) -> Iterator[list[str]]:
     """Yields the rows of a table: each bias, then log-CPB less each of the others."""
     at = {
-        bias: [scores(plan, values, task, bias, place, tuned=tuned) for _, place, tuned in columns]
-        for bias in POSITION_BIASES
+        bias: [
+            scores(plan, values, task, bias, place, tuned=tuned) for _, place, tuned in columns if measured(bias, tuned)
+        ]
+        for bias in TITLES
     }
     digits = 4 if task == "simmim" else 1
     for bias, found in at.items():
-        yield [TITLES[bias], *(mean(seeds).text(digits) for seeds in found)]
-    for bias in ("linear_cpb", "table"):
-        differences = [paired_difference(*pair) for pair in zip(at["log_cpb"], at[bias], strict=True)]
-        yield [f"log-CPB against {TITLES[bias]}", *(in_errors(one, TASKS[task].sign, digits) for one in differences)]
+        yield padded([TITLES[bias], *(mean(seeds).text(digits) for seeds in found)], len(columns))
+    for bias in list(TITLES)[1:]:
+        differences = [paired_difference(*pair) for pair in zip(at["log_cpb"], at[bias], strict=False)]
+        texts = [in_errors(one, TASKS[task].sign, digits) for one in differences]
+        yield padded([f"log-CPB against {TITLES[bias]}", *texts], len(columns))
+
+
+def measured(bias: str, tuned: bool) -> bool:
+    """Whether the study has it: fine-tuning is of resized tables alone."""
+    return not (tuned and bias == KEPT_TABLE)
+
+
+def padded(row: list[str], columns: int) -> list[str]:
+    """Returns a row with empty cells for the last columns, those of fine-tuning, where it has none."""
+    return row + [""] * (1 + columns - len(row))
 
 
 def in_errors(difference: Mean, sign: int, digits: int) -> str:
@@ -77,8 +91,10 @@ def figure(plan: Plan, values: Mapping[str, Any]) -> Figure:
 def draw_scores(axes: Axes, plan: Plan, values: Mapping[str, Any], task: str) -> None:
     """Draws the metric of a task over the factor, with standard errors."""
     factors = plan.factors
-    for index, bias in enumerate(POSITION_BIASES):
+    for index, bias in enumerate(TITLES):
         for tuned, style in ((False, "-o"), (True, "--s")):
+            if not measured(bias, tuned):
+                continue
             places = factors[1:] if tuned else factors
             means = [mean(scores(plan, values, task, bias, factor, tuned=tuned)) for factor in places]
             label = None if tuned else TITLES[bias]
