@@ -2,10 +2,7 @@
 _base_ = "labels_simmim-nuclei.py"
 
 # 4000 iterations of 8 images: 103 times each of the 312 images, 1032 times each of 10 % of them
-max_iters, warmup = 4000, 100
+max_iters = 4000
 train_cfg = dict(max_iters=max_iters, val_interval=200)
-param_scheduler = [
-    dict(type="LinearLR", start_factor=0.02, by_epoch=False, begin=0, end=warmup),
-    dict(type="CosineAnnealingLR", by_epoch=False, begin=warmup, end=max_iters, eta_min_ratio=0.01),
-]
-del warmup  # not a key of the config
+param_scheduler = _base_.param_scheduler
+param_scheduler[1].end = max_iters

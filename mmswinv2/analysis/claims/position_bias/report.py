@@ -41,30 +41,26 @@ def tables(plan: Plan, values: Mapping[str, Any]) -> Iterator[str]:
 def rows(
     plan: Plan, values: Mapping[str, Any], task: str, columns: Sequence[tuple[str, Any, bool]]
 ) -> Iterator[list[str]]:
-    """Yields the rows of a table: each bias, then log-CPB less each of the others."""
-    at = {
-        bias: [
-            scores(plan, values, task, bias, place, tuned=tuned) for _, place, tuned in columns if measured(bias, tuned)
-        ]
-        for bias in TITLES
-    }
-    digits = 4 if task == "simmim" else 1
-    for bias, found in at.items():
-        yield padded([TITLES[bias], *(mean(seeds).text(digits) for seeds in found)], len(columns))
+    """Yields the rows of a table: each bias, then log-CPB less each of the others. What is not measured is empty."""
+    sign, digits = TASKS[task].sign, 4 if task == "simmim" else 1
+    places = [(place, tuned) for _, place, tuned in columns]
+
+    def at(bias: str, place: Any, tuned: bool) -> list[float]:
+        return scores(plan, values, task, bias, place, tuned=tuned)
+
+    def difference(bias: str, place: Any, tuned: bool) -> str:
+        return in_errors(paired_difference(at("log_cpb", place, tuned), at(bias, place, tuned)), sign, digits)
+
+    for bias, title in TITLES.items():
+        yield [title, *(mean(at(bias, *one)).text(digits) if measured(bias, one[1]) else "" for one in places)]
     for bias in list(TITLES)[1:]:
-        differences = [paired_difference(*pair) for pair in zip(at["log_cpb"], at[bias], strict=False)]
-        texts = [in_errors(one, TASKS[task].sign, digits) for one in differences]
-        yield padded([f"log-CPB against {TITLES[bias]}", *texts], len(columns))
+        texts = (difference(bias, *one) if measured(bias, one[1]) else "" for one in places)
+        yield [f"log-CPB against {TITLES[bias]}", *texts]
 
 
 def measured(bias: str, tuned: bool) -> bool:
     """Whether the study has it: fine-tuning is of resized tables alone."""
     return not (tuned and bias == KEPT_TABLE)
-
-
-def padded(row: list[str], columns: int) -> list[str]:
-    """Returns a row with empty cells for the last columns, those of fine-tuning, where it has none."""
-    return row + [""] * (1 + columns - len(row))
 
 
 def in_errors(difference: Mean, sign: int, digits: int) -> str:
