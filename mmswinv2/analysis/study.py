@@ -173,7 +173,7 @@ class Study:
             options["model.backbone.init_cfg.type"] = "Pretrained"
             options["model.backbone.init_cfg.checkpoint"] = self._trained(training.backbone_start, clock).checkpoint
         folder = self.work_dir / "runs" / training.name
-        with clock.step(training):
+        with clock.step(training, resumed=(folder / "last_checkpoint").exists()):
             try:
                 run_command("train", CONFIGS / training.config, folder, options, "--resume")
                 checkpoint = Path((folder / "last_checkpoint").read_text().strip()).name
@@ -290,9 +290,9 @@ class Clock:
         self._count, self._done, self._spent = len(steps), 0.0, 0.0
         self._console = console
 
-    def step(self, step: Training | Measurement) -> "_Step":
-        """Returns a context in which the step is done."""
-        return _Step(self, step)
+    def step(self, step: Training | Measurement, resumed: bool = False) -> "_Step":
+        """Returns a context in which the step is done; a resumed one was partly done before."""
+        return _Step(self, step, resumed)
 
     def begin(self, step: Training | Measurement) -> None:
         """Prints the step that comes next."""
@@ -303,16 +303,19 @@ class Clock:
             left = f", about {format_time(self._spent / self._done * sum(self._left.values()))} left"
         self._console.print(f"[{number}/{self._count}] {kind} {step.name}{left}", markup=False, highlight=False)
 
-    def end(self, step: Training | Measurement, seconds: float) -> None:
-        """Learns how long a step took."""
-        self._done += self._left.pop((type(step), step.name))
-        self._spent += seconds
+    def end(self, step: Training | Measurement, resumed: bool, seconds: float) -> None:
+        """Learns how long a step took, unless it took only the rest of its time."""
+        cost = self._left.pop((type(step), step.name))
+        if not resumed:
+            self._done += cost
+            self._spent += seconds
 
 
 @dataclass
 class _Step:
     clock: Clock
     step: Training | Measurement
+    resumed: bool
     start: float = 0.0
 
     def __enter__(self) -> None:
@@ -321,7 +324,7 @@ class _Step:
 
     def __exit__(self, kind: object, *unused: object) -> None:
         if kind is None:
-            self.clock.end(self.step, time.monotonic() - self.start)
+            self.clock.end(self.step, self.resumed, time.monotonic() - self.start)
 
 
 def format_time(seconds: float) -> str:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from mmswinv2.analysis import study
-from mmswinv2.analysis.study import Measurement, Study, Trained, Training, format_time, logged, validated
+from mmswinv2.analysis.study import Clock, Measurement, Study, Trained, Training, format_time, logged, validated
 from mmswinv2.errors import EnvironmentProblem, TrainingError
 
 SIMMIM = "demo/simmim_swinv2_photos.py"
@@ -115,6 +116,20 @@ def test_the_log_of_a_resumed_training_has_each_iteration_once(tmp_path: Path) -
     trained = Trained(Path(SIMMIM), (), tmp_path, None)
     assert [(record["iter"], record["loss"]) for record in logged(trained)] == [(1, 5), (2, 3)]
     assert [(record["step"], record["accuracy/top1"]) for record in validated(trained)] == [(2, 45), (3, 50)]
+
+
+def test_the_time_left_is_told_at_the_pace_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest of a resumed training took less than the whole, so it tells nothing of the pace."""
+    resumed, first, second = (Training(name, SIMMIM, cost=10) for name in ("resumed", "first", "second"))
+    console = Console(record=True, width=80)
+    clock = Clock([resumed, first, second], console)
+    now = iter((0, 5, 5, 605, 605, 1205))
+    monkeypatch.setattr(study.time, "monotonic", lambda: next(now))
+    for training in (resumed, first, second):
+        with clock.step(training, resumed=training is resumed):
+            pass
+    told = console.export_text().splitlines()
+    assert told == ["[1/3] train resumed", "[2/3] train first", "[3/3] train second, about 10 min left"]
 
 
 def test_lengths_of_time() -> None:
