@@ -29,9 +29,12 @@ param_scheduler = [
     dict(type="CosineAnnealingLR", by_epoch=False, begin=warmup, end=max_iters, eta_min_ratio=0.01),
 ]
 del warmup  # not a key of the config
-# The table's factor is there for the reason that bias_simmim.py tells.
+# The table's factor is there for the reason that bias_simmim.py tells, the other for that of labels_facades.py: here
+# facades end at mIoU 0.141 without and 0.188 with it.
 optim_wrapper = dict(
-    paramwise_cfg=dict(custom_keys={".relative_position_bias.table": dict(lr_mult=10)}),
+    paramwise_cfg=dict(
+        custom_keys={".relative_position_bias.table": dict(lr_mult=10), "conv_seg": dict(lr_mult=10)},
+    ),
     optimizer=dict(lr=1e-3),
     clip_grad=dict(max_norm=5.0),
 )
