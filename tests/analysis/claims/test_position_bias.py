@@ -10,9 +10,9 @@ from mmengine.config import Config
 from mmengine.runner import save_checkpoint
 
 from mmswinv2 import SwinTransformerV2
+from mmswinv2.analysis.claims.position_bias.changed_bias import keep, without_bias
 from mmswinv2.analysis.claims.position_bias.curves import FARTHEST, curves
-from mmswinv2.analysis.claims.position_bias.kept_table import keep
-from mmswinv2.analysis.claims.position_bias.plan import FACTORS, KEPT_TABLE, Plan, key
+from mmswinv2.analysis.claims.position_bias.plan import FACTORS, KEPT_TABLE, NO_BIAS, Plan, key
 from mmswinv2.analysis.claims.position_bias.report import figure, tables
 from mmswinv2.analysis.claims.position_bias.tasks import TASKS
 from mmswinv2.analysis.study import CONFIGS, ROOT, Options, Trained
@@ -34,12 +34,12 @@ def config_of(task: str, options: Options) -> Config:
 
 
 def test_every_model_is_measured_at_all_factors_and_windows() -> None:
-    """4 tasks, 3 biases, 3 seeds: 5 factors, 6 other windows, 4 fine-tunings. The curves of SimMIM's 9 models.
+    """4 tasks, 3 biases, 3 seeds: 5 factors, 6 other windows, no bias, 4 fine-tunings. The curves of SimMIM's 9.
 
     The 12 tables a second time at all factors and windows, without resizing.
     """
     measurements = list(FULL.measurements())
-    assert len({one.name for one in measurements}) == len(measurements) == 36 * (5 + 6 + 4) + 9 + 12 * (5 + 6)
+    assert len({one.name for one in measurements}) == len(measurements) == 36 * (5 + 6 + 1 + 4) + 9 + 12 * (5 + 6)
     assert len({one.training.name for one in measurements}) == 36
 
 
@@ -90,6 +90,7 @@ def made_up() -> dict[str, object]:
                 values[key("simmim", bias, seed, factor, tuned=True)] = loss
             for window in QUICK.other_windows:
                 values[key("simmim", bias, seed, window)] = loss
+            values[key("simmim", bias, seed, NO_BIAS)] = {"reconstruction/l1": 0.7 + seed + worse}
             values[f"curves {bias} {seed}"] = [[0.0] * FARTHEST] * 3
         for place in (*QUICK.factors, *QUICK.other_windows):
             values[key("simmim", KEPT_TABLE, seed, place)] = {"reconstruction/l1": 0.5 + seed}
@@ -103,6 +104,12 @@ def test_differences_are_paired_and_positive_where_log_cpb_is_better() -> None:
     assert "| log-CPB against linear CPB | -0.0000 (-0.0) | -0.0000 (-0.0) | -0.0000 (-0.0) |" in text
     assert "| log-CPB | 1.0000 ± 0.5000 |" in text
     assert "| log-CPB against table, not resized | -0.0000 (-0.0) | -0.0000 (-0.0) |  |" in text  # not fine-tuned
+
+
+def test_what_a_model_loses_without_its_bias_is_paired() -> None:
+    """Losses of 0.5 and 1.5 with the table's 0.1 and 0.2 on them, and 0.7 and 1.7 plus ``worse`` without the bias."""
+    text = "\n".join(tables(QUICK, made_up()))
+    assert "| table | 1.1500 ± 0.5500 | 1.3500 ± 0.5500 | +0.2000 (" in text
 
 
 def test_the_figure_has_a_panel_for_the_task_and_one_for_each_stage(tmp_path: Path) -> None:
@@ -121,6 +128,27 @@ def test_a_kept_table_has_the_same_bias_at_every_offset_and_that_of_its_edge_bey
         for dx in range(1 - w, w):
             nearest = table[max(-7, min(7, dy)) + 7, max(-7, min(7, dx)) + 7]
             assert torch.equal(kept[dy + h - 1, dx + w - 1], nearest)
+
+
+@pytest.mark.parametrize("position_bias", POSITION_BIASES)
+def test_without_its_bias_a_model_prefers_no_offset(position_bias: str) -> None:
+    """In no block. The tensors that are set to zero are found by their names."""
+    arch = {"embed_dims": 16, "depths": (2, 2), "num_heads": (1, 2)}
+    settings = {"arch": arch, "position_bias": position_bias, "out_indices": (1,)}
+    model = reference.randomize_(SwinTransformerV2(window_size=4, **settings))
+    attentions = [block.attn for layer in model.layers for block in layer.blocks]
+    sizes = [torch.full((2,), 4)] * len(attentions)
+
+    @torch.no_grad()
+    def spreads() -> list[float]:
+        tables = (at.position_bias.offset_table((4, 4), size) for at, size in zip(attentions, sizes, strict=True))
+        return [float((table - table[:1, :1]).abs().max()) for table in tables]
+
+    assert min(spreads()) > 0.01
+    state = {f"backbone.{name}": tensor for name, tensor in model.state_dict().items()}
+    zeros = without_bias(state)
+    model.load_state_dict({name.removeprefix("backbone."): tensor for name, tensor in {**state, **zeros}.items()})
+    assert max(spreads()) == 0
 
 
 @pytest.mark.parametrize("position_bias", POSITION_BIASES)

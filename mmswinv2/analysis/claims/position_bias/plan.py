@@ -8,14 +8,15 @@ from mmengine.config import Config
 from ....layers.compared_biases import POSITION_BIASES
 from ...study import CONFIGS, Measurement, Options, Training, tested
 from ...study_cli import Choices
+from .changed_bias import kept_tables, tested_with, without_bias
 from .curves import curves
-from .kept_table import tested_with_kept_table
 from .tasks import TASKS
 
 WINDOW = 8  # of all trainings
 FACTORS = (1.0, 1.5, 2.0, 2.5, 3.0)  # of window and image
 OTHER_WINDOWS: tuple[int | tuple[int, int], ...] = (4, 6, 12, 16, (8, 16), (16, 8))
 KEPT_TABLE = "kept_table"  # in names of measurements: the model with a table, tested without resizing that
+NO_BIAS = "without bias"  # in names of measurements: at factor 1
 TUNED = 50  # iterations of fine-tuning
 TEST_SECONDS, TUNING_SECONDS = 10, 25  # roughly, at factor 1, for the time that is left
 
@@ -62,6 +63,8 @@ class Plan:
         for window in self.other_windows:
             options = (("model.backbone.window_size", window), *self.shorter)
             yield Measurement(key(task, bias, seed, window), trained, tested(options), TEST_SECONDS)
+        bare = tested_with(without_bias, self.shorter)
+        yield Measurement(key(task, bias, seed, NO_BIAS), trained, bare, TEST_SECONDS)
         for factor in self.factors[1:]:
             options = (*self.enlarged(task, factor), *self.tuning(task, factor), *self.shorter)
             cost = TUNING_SECONDS * factor**2
@@ -75,11 +78,11 @@ class Plan:
         """Yields the tests of a model whose table is not resized."""
         for factor in self.factors:
             side = round(WINDOW * factor)
-            test = tested_with_kept_table((*self.enlarged(task, factor), *self.shorter), (side, side))
+            test = tested_with(kept_tables((side, side)), (*self.enlarged(task, factor), *self.shorter))
             yield Measurement(key(task, KEPT_TABLE, seed, factor), trained, test, TEST_SECONDS * factor**2)
         for window in self.other_windows:
             options = (("model.backbone.window_size", window), *self.shorter)
-            test = tested_with_kept_table(options, window if isinstance(window, tuple) else (window, window))
+            test = tested_with(kept_tables(window if isinstance(window, tuple) else (window, window)), options)
             yield Measurement(key(task, KEPT_TABLE, seed, window), trained, test, TEST_SECONDS)
 
     def training(self, task: str, bias: str, seed: int) -> Training:
@@ -123,7 +126,7 @@ def schedule(iterations: int) -> Options:
     )
 
 
-def key(task: str, bias: str, seed: int, at: float | int | tuple[int, int], tuned: bool = False) -> str:
-    """Name of a measurement; ``at`` is a factor (a float), or a window on the same pixels."""
-    where = f"x{at}" if isinstance(at, float) else f"window {at}"
+def key(task: str, bias: str, seed: int, at: float | int | tuple[int, int] | str, tuned: bool = False) -> str:
+    """Name of a measurement; ``at`` is a factor (a float), a window on the same pixels, or :data:`NO_BIAS`."""
+    where = at if isinstance(at, str) else f"x{at}" if isinstance(at, float) else f"window {at}"
     return f"{task} {bias} {seed} {where}{' tuned' if tuned else ''}"

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from ....layers.compared_biases import POSITION_BIASES
 from ...report import markdown_table
 from ...statistics import Mean, mean, paired_difference
-from .plan import KEPT_TABLE, WINDOW, Plan, key
+from .plan import KEPT_TABLE, NO_BIAS, WINDOW, Plan, key
 from .tasks import TASKS
 
 TITLES = {"log_cpb": "log-CPB", "linear_cpb": "linear CPB", "table": "table", KEPT_TABLE: "table, not resized"}
@@ -21,7 +21,7 @@ def scores(plan: Plan, values: Mapping[str, Any], task: str, bias: str, *at: Any
 
 
 def tables(plan: Plan, values: Mapping[str, Any]) -> Iterator[str]:
-    """Yields the report, for each task: scores, differences from log-CPB in standard errors, other windows."""
+    """Yields the report, for each task: scores, differences from log-CPB in standard errors, other windows, no bias."""
     factors = plan.factors
     columns: list[tuple[str, Any, bool]] = [(f"x{factor:g}", factor, False) for factor in factors]
     columns += [(f"x{factor:g}, tuned", factor, True) for factor in factors[1:]]
@@ -36,13 +36,15 @@ def tables(plan: Plan, values: Mapping[str, Any]) -> Iterator[str]:
         for chosen in (columns, others):
             yield f"### {TASKS[task].title}\n"
             yield markdown_table(["", *(title for title, *_ in chosen)], list(rows(plan, values, task, chosen)))
+        yield "The same images and windows as in training, with every position bias set to the same value:\n"
+        yield markdown_table(["", "x1", "x1, without bias", "lost"], list(losses(plan, values, task)))
 
 
 def rows(
     plan: Plan, values: Mapping[str, Any], task: str, columns: Sequence[tuple[str, Any, bool]]
 ) -> Iterator[list[str]]:
     """Yields the rows of a table: each bias, then log-CPB less each of the others. What is not measured is empty."""
-    sign, digits = TASKS[task].sign, 4 if task == "simmim" else 1
+    sign, digits = TASKS[task].sign, TASKS[task].digits
     places = [(place, tuned) for _, place, tuned in columns]
 
     def at(bias: str, place: Any, tuned: bool) -> list[float]:
@@ -56,6 +58,15 @@ def rows(
     for bias in list(TITLES)[1:]:
         texts = (difference(bias, *one) if measured(bias, one[1]) else "" for one in places)
         yield [f"log-CPB against {TITLES[bias]}", *texts]
+
+
+def losses(plan: Plan, values: Mapping[str, Any], task: str) -> Iterator[list[str]]:
+    """Yields the rows of a table: each bias, and what its model loses without it."""
+    sign, digits = TASKS[task].sign, TASKS[task].digits
+    for bias in POSITION_BIASES:
+        whole, bare = (scores(plan, values, task, bias, place) for place in (plan.factors[0], NO_BIAS))
+        lost = in_errors(paired_difference(whole, bare), sign, digits)
+        yield [TITLES[bias], mean(whole).text(digits), mean(bare).text(digits), lost]
 
 
 def measured(bias: str, tuned: bool) -> bool:

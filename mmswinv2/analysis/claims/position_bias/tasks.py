@@ -15,6 +15,7 @@ class Task:
         metric: Name of the metric that ``mmswinv2 test`` gives.
         title: Of the metric.
         sign: 1 where more is better, -1 where less is.
+        digits: Of the metric after the point, in tables.
         seconds: How long a training takes on one slow core, roughly.
         resized: Settings of test images that are larger by a factor.
         tuned: Settings of training images that are larger by a factor.
@@ -24,6 +25,7 @@ class Task:
     metric: str
     title: str
     sign: int
+    digits: int
     seconds: float
     resized: Callable[[float], Options]
     tuned: Callable[[float], Options]
@@ -83,6 +85,7 @@ TASKS = {
         "reconstruction/l1",
         "SimMIM, held-out loss (less is better)",
         -1,
+        4,
         780,
         simmim_images("test_dataloader"),
         simmim_images("train_dataloader"),
@@ -91,6 +94,7 @@ TASKS = {
         "analysis/bias_flowers.py",
         "accuracy/top1",
         "flowers, top-1 in percent",
+        1,
         1,
         600,
         flower_images("test_dataloader"),
@@ -101,6 +105,7 @@ TASKS = {
         "mIoU",
         "facades, mIoU in percent",
         1,
+        1,
         600,
         whole_images(256, 256),
         crops(256, 256),
@@ -109,6 +114,7 @@ TASKS = {
         "analysis/bias_camvid.py",
         "mIoU",
         "driving videos, mIoU in percent",
+        1,
         1,
         600,
         whole_images(240, 180),
