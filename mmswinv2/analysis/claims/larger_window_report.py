@@ -17,11 +17,13 @@ class Found(NamedTuple):
     Attributes:
         as_trained: Scores of the seeds at each window and size, with the weights of window 8.
         trained_on: The same after more iterations there, of some of them.
+        without_bias: Scores at the first window and size without position bias.
         seconds: Seconds an image at test.
     """
 
     as_trained: Mapping[Cell, Sequence[float]]
     trained_on: Mapping[Cell, Sequence[float]]
+    without_bias: Sequence[float]
     seconds: Mapping[Cell, float]
 
 
@@ -47,6 +49,17 @@ def table(models: Mapping[str, Found]) -> str:
         "Less the first row of the model, in brackets in standard errors; seconds in brackets beside the first row's."
     )
     return f"{markdown_table(head, rows)}\n{note}\n"
+
+
+def bias_table(models: Mapping[str, Found]) -> str:
+    """A row for each model: what it loses, as it was trained, when no offset is preferred to another."""
+    rows = []
+    for name, found in models.items():
+        whole = next(iter(found.as_trained.values()))
+        lost = paired_difference(whole, found.without_bias)
+        texts = (mean(whole).text(), mean(found.without_bias).text(), f"{lost.text()} ({lost.errors_from_zero:+.1f})")
+        rows.append([name, *texts])
+    return markdown_table(("model", "as trained", "without position bias", "lost"), rows)
 
 
 def draw(models: Mapping[str, Found]) -> Figure:

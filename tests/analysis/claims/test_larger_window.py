@@ -12,7 +12,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
 
 from mmswinv2.analysis.claims.larger_window import FULL, MODELS_OF_NUCLEI, Model, Setting, ready_to_test
-from mmswinv2.analysis.claims.larger_window_report import Found, draw, table
+from mmswinv2.analysis.claims.larger_window_report import Found, bias_table, draw, table
 from mmswinv2.analysis.study import CONFIGS, Trained
 
 from ...support import ROOT
@@ -79,6 +79,7 @@ def test_table_by_hand() -> None:
     found = Found(
         as_trained={(8, 1.0): [0.4, 0.5], (12, 1.0): [0.5, 0.8], (16, 1.0): [0.4, 0.5]},
         trained_on={(8, 1.0): [0.6, 0.6], (12, 1.0): [0.6, 0.5]},
+        without_bias=[0.2, 0.1],
         seconds={(8, 1.0): 0.5, (12, 1.0): 0.75, (16, 1.0): 1.0},
     )
     _, _, first, second, third, *_ = table({"UPerNet": found}).splitlines()
@@ -86,6 +87,8 @@ def test_table_by_hand() -> None:
     gains = "0.650 ± 0.150 | 0.200 ± 0.100 (+2.0) | 0.550 ± 0.050 | -0.050 ± 0.050 (-1.0)"
     assert second == f"| UPerNet | 1 | 12 | {gains} | 0.75 (1.50) |"
     assert third == "| UPerNet | 1 | 16 | 0.450 ± 0.050 | 0.000 ± 0.000 (+0.0) |  |  | 1.00 (2.00) |"
+    row = bias_table({"UPerNet": found}).splitlines()[-1]
+    assert row == "| UPerNet | 0.450 ± 0.050 | 0.150 ± 0.050 | 0.300 ± 0.100 (+3.0) |"
     panels = draw({"UPerNet": found}).axes
     assert [panel.get_ylabel() for panel in panels] == ["score", "seconds an image"]
     assert list(panels[1].lines[0].get_ydata()) == [0.5, 0.75, 1.0]
@@ -97,6 +100,6 @@ def test_quick_study(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "tools/analysis/larger_window.py"), "--quick", "--seeds", "2"]
     subprocess.run([*command, "--work-dir", str(tmp_path / "work")], cwd=tmp_path, check=True)
     results = json.loads((tmp_path / "work/results.json").read_text())["measurements"]
-    assert len(results) == 2 * 2 * 2 + 1
+    assert len(results) == 2 * (2 * 2 + 1) + 1
     assert "| UPerNet, mIoU | 1.5 | 12 |" in (tmp_path / "work/table.md").read_text()
     assert (tmp_path / "work/figure.png").stat().st_size > 10_000

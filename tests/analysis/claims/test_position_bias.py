@@ -10,7 +10,6 @@ from mmengine.config import Config
 from mmengine.runner import save_checkpoint
 
 from mmswinv2 import SwinTransformerV2
-from mmswinv2.analysis.claims.position_bias.changed_bias import keep, without_bias
 from mmswinv2.analysis.claims.position_bias.curves import FARTHEST, curves
 from mmswinv2.analysis.claims.position_bias.plan import FACTORS, KEPT_TABLE, NO_BIAS, Plan, key
 from mmswinv2.analysis.claims.position_bias.report import figure, tables
@@ -116,39 +115,6 @@ def test_the_figure_has_a_panel_for_the_task_and_one_for_each_stage(tmp_path: Pa
     drawn = figure(QUICK, made_up())
     assert len(drawn.get_axes()) == 1 + 3
     drawn.savefig(tmp_path / "figure.png")
-
-
-@pytest.mark.parametrize("window", [(3, 5), (8, 8), (8, 16), (16, 8), (24, 24)])
-def test_a_kept_table_has_the_same_bias_at_every_offset_and_that_of_its_edge_beyond(window: tuple[int, int]) -> None:
-    table = torch.randn(15, 15, 2)
-    kept = keep(table, window)
-    h, w = window
-    assert kept.shape == (2 * h - 1, 2 * w - 1, 2)
-    for dy in range(1 - h, h):
-        for dx in range(1 - w, w):
-            nearest = table[max(-7, min(7, dy)) + 7, max(-7, min(7, dx)) + 7]
-            assert torch.equal(kept[dy + h - 1, dx + w - 1], nearest)
-
-
-@pytest.mark.parametrize("position_bias", POSITION_BIASES)
-def test_without_its_bias_a_model_prefers_no_offset(position_bias: str) -> None:
-    """In no block. The tensors that are set to zero are found by their names."""
-    arch = {"embed_dims": 16, "depths": (2, 2), "num_heads": (1, 2)}
-    settings = {"arch": arch, "position_bias": position_bias, "out_indices": (1,)}
-    model = reference.randomize_(SwinTransformerV2(window_size=4, **settings))
-    attentions = [block.attn for layer in model.layers for block in layer.blocks]
-    sizes = [torch.full((2,), 4)] * len(attentions)
-
-    @torch.no_grad()
-    def spreads() -> list[float]:
-        tables = (at.position_bias.offset_table((4, 4), size) for at, size in zip(attentions, sizes, strict=True))
-        return [float((table - table[:1, :1]).abs().max()) for table in tables]
-
-    assert min(spreads()) > 0.01
-    state = {f"backbone.{name}": tensor for name, tensor in model.state_dict().items()}
-    zeros = without_bias(state)
-    model.load_state_dict({name.removeprefix("backbone."): tensor for name, tensor in {**state, **zeros}.items()})
-    assert max(spreads()) == 0
 
 
 @pytest.mark.parametrize("position_bias", POSITION_BIASES)

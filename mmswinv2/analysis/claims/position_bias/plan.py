@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from mmengine.config import Config
 
 from ....layers.compared_biases import POSITION_BIASES
+from ...changed_bias import kept_tables, tested_with, without_bias
 from ...study import CONFIGS, Measurement, Options, Training, tested
 from ...study_cli import Choices
-from .changed_bias import kept_tables, tested_with, without_bias
 from .curves import curves
 from .tasks import TASKS
 

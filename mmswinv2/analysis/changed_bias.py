@@ -9,11 +9,11 @@ import torch
 from mmengine.runner import save_checkpoint
 from torch import Tensor
 
-from ....checkpoint import read_checkpoint
-from ....checkpoint.forms import StateDict
-from ....checkpoint.position_biases import TABLE
-from ....layers.compared_biases import POSITION_BIASES
-from ...study import Options, Trained, tested
+from ..checkpoint import read_checkpoint
+from ..checkpoint.forms import StateDict
+from ..checkpoint.position_biases import TABLE
+from ..layers.compared_biases import POSITION_BIASES
+from .study import Options, Trained, tested
 
 # The tensors whose zeros give every offset the same bias, which the softmax does not see: the table, and the network's
 # last layer, which has no bias of its own.
