@@ -111,6 +111,12 @@ def test_what_a_model_loses_without_its_bias_is_paired() -> None:
     assert "| table | 1.1500 ± 0.5500 | 1.3500 ± 0.5500 | +0.2000 (" in text
 
 
+def test_every_table_has_a_line_of_its_own_above_it() -> None:
+    parts = list(tables(QUICK, made_up()))
+    above = [parts[at - 1] for at, part in enumerate(parts) if part.startswith("|")]
+    assert len(set(above)) == len(above) == 3 and not any(line.startswith("|") for line in above)
+
+
 def test_the_figure_has_a_panel_for_the_task_and_one_for_each_stage(tmp_path: Path) -> None:
     drawn = figure(QUICK, made_up())
     assert len(drawn.get_axes()) == 1 + 3

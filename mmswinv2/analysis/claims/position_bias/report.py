@@ -33,11 +33,17 @@ def tables(plan: Plan, values: Mapping[str, Any]) -> Iterator[str]:
         "resized is the same one, with the bias of its edge for all offsets beyond it.\n"
     )
     for task in plan.tasks:
-        for chosen in (columns, others):
-            yield f"### {TASKS[task].title}\n"
-            yield markdown_table(["", *(title for title, *_ in chosen)], list(rows(plan, values, task, chosen)))
+        yield f"### {TASKS[task].title}\n"
+        yield score_table(plan, values, task, columns)
+        yield "The window alone, on the same pixels:\n"
+        yield score_table(plan, values, task, others)
         yield "The same images and windows as in training, with every position bias set to the same value:\n"
         yield markdown_table(["", "x1", "x1, without bias", "lost"], list(losses(plan, values, task)))
+
+
+def score_table(plan: Plan, values: Mapping[str, Any], task: str, columns: Sequence[tuple[str, Any, bool]]) -> str:
+    """Returns a table of scores; a column is its title, the factor or window, and whether it is after fine-tuning."""
+    return markdown_table(["", *(title for title, *_ in columns)], list(rows(plan, values, task, columns)))
 
 
 def rows(
