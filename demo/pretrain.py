@@ -86,10 +86,15 @@ def list_images(files: Path) -> Options:
 
 
 def training_images() -> list[str]:
-    """The shipped images for training, as paths below the demo's folder, and all others that are at hand."""
+    """The shipped images for training, as paths below the demo's folder, and all others that are at hand.
+
+    A photograph that several sets have, under the same name, comes once.
+    """
     shipped = (DEMO / "pretraining_train.txt").read_text().splitlines()
-    others = (file for name in MORE_IMAGES for file in sorted((data_root() / name).rglob("*.jpg")))
-    return shipped + [str(file.resolve()) for file in others]
+    images = {Path(name).name: name for name in shipped}
+    for file in (file for name in MORE_IMAGES for file in sorted((data_root() / name).rglob("*.jpg"))):
+        images.setdefault(file.name, str(file.resolve()))
+    return list(images.values())
 
 
 def reconstruct(trained: Trained) -> dict[str, float]:

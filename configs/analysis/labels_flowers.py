@@ -22,7 +22,8 @@ param_scheduler = [
     dict(type="CosineAnnealingLR", by_epoch=False, begin=warmup, end=max_iters, eta_min_ratio=0.01),
 ]
 del warmup  # not a key of the config
-gains = dict(_delete_=True, norm1=dict(lr_mult=10), norm2=dict(lr_mult=10))  # without dots, which --cfg-options split
+# Without dots, which --cfg-options split, in those that the study sets. The last one exempts the norms of the outputs.
+gains = {"_delete_": True, "norm1": dict(lr_mult=10), "norm2": dict(lr_mult=10), "backbone.norm": dict(lr_mult=1)}
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys=gains))
 del gains  # not a key of the config
 

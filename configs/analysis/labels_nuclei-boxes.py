@@ -15,6 +15,9 @@ model = dict(
 )
 del channels, fpn_channels  # not keys of the config
 
+# The study's lists of images have tissue three times.
+train_dataloader = dict(dataset=dict(_delete_=True, **_base_.train_dataloader.dataset.dataset))
+
 # 300 iterations of 2 crops: 19 times each image of 10 %
 max_iters, warmup = 300, 30
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
@@ -23,7 +26,8 @@ param_scheduler = [
     dict(type="CosineAnnealingLR", by_epoch=False, begin=warmup, end=max_iters, eta_min_ratio=0.01),
 ]
 del warmup  # not a key of the config
-gains = dict(_delete_=True, norm1=dict(lr_mult=10), norm2=dict(lr_mult=10))  # without dots, which --cfg-options split
+# Without dots, which --cfg-options split, in those that the study sets. The last one exempts the norms of the outputs.
+gains = {"_delete_": True, "norm1": dict(lr_mult=10), "norm2": dict(lr_mult=10), "backbone.norm": dict(lr_mult=1)}
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys=gains))
 del gains  # not a key of the config
 

@@ -24,10 +24,12 @@ param_scheduler = [
     dict(type="CosineAnnealingLR", by_epoch=False, begin=warmup, end=max_iters, eta_min_ratio=0.01),
 ]
 del warmup  # not a key of the config
-# Keys without dots, which --cfg-options split. The layer that gives the logits begins near zero and reads 32 channels.
-# With one learning rate for all it stays there: on 10 % of the nuclei 1e-3 ends at mIoU 0.28, and with this 0.84.
+# Keys without dots, which --cfg-options split, in those that the study sets. The layer that gives the logits begins
+# near zero and reads 32 channels. With one learning rate for all it stays there: on 10 % of the nuclei 1e-3 ended at
+# mIoU 0.28 on the validation images, and with this at 0.84. The last key exempts the norms of the backbone's outputs.
 fast = dict(lr_mult=10)
-optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(_delete_=True, norm1=fast, norm2=fast, conv_seg=fast)))
-del fast  # not a key of the config
+gains = {"_delete_": True, "norm1": fast, "norm2": fast, "conv_seg": fast, "backbone.norm": dict(lr_mult=1)}
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys=gains))
+del fast, gains  # not keys of the config
 
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=1))

@@ -22,4 +22,4 @@ del warmup  # not a key of the config
 # that would be a higher rate for post-norm than for pre-norm: in a trial at 1e-2 the loss then ended at 1.57, not 1.43.
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(_delete_=True)))
 custom_hooks = [dict(type="mmswinv2.AttentionHook", interval=10)]
-default_hooks = dict(logger=dict(interval=10), checkpoint=dict(save_optimizer=False))  # nothing goes on from it
+default_hooks = dict(logger=dict(interval=10))

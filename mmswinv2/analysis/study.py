@@ -6,32 +6,38 @@ Trainings are commands of this package, as a user gives them, each in a process 
 import itertools
 import json
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, ClassVar
 
 from mmengine.config import Config
 from mmengine.runner import Runner
 from rich.console import Console
 
 from ..errors import EnvironmentProblem, TrainingError
+from .study_clock import Clock
 
 ROOT = Path(__file__).resolve().parents[2]  # of the checkout
 CONFIGS = ROOT / "configs"
 Options = tuple[tuple[str, object], ...]  # of --cfg-options: (key, value)
+NO_VALIDATION = ("train_cfg.val_begin", 10**6)  # later than any training ends; a loop else validates at its end
 SHOWN_LINES = 20  # of the log of a command that failed
 
 
 @dataclass(frozen=True)
 class Training:
     """A run of ``mmswinv2 train``.
+
+    The study knows it by its name alone: whoever changes the config or the options takes another work dir.
 
     Attributes:
         name: Folder of its work dir, unique in the study.
@@ -50,6 +56,8 @@ class Training:
     backbone_start: "Training | None" = None
     cost: float = 1.0
     may_diverge: bool = False
+
+    kind: ClassVar[str] = "train"
 
     @property
     def needs(self) -> list["Training"]:
@@ -90,6 +98,8 @@ class Measurement:
     training: Training | None
     measure: Callable[..., Any]
     cost: float = 1.0
+
+    kind: ClassVar[str] = "measure"
 
 
 class Study:
@@ -146,10 +156,16 @@ class Study:
     def _trainings(self, measurements: Sequence[Measurement]) -> list[Training]:
         """The trainings that are still to be run for these measurements."""
         needed: dict[str, Training] = {}
-        measured = (one.training for one in measurements if one.training is not None)
-        for training in (training for one in measured for training in with_ancestors(one)):
-            if not self._ended(training):
+
+        def add(training: Training) -> None:
+            if training.name not in needed and not self._ended(training):
+                for before in training.needs:
+                    add(before)
                 needed[training.name] = training
+
+        for one in measurements:
+            if one.training is not None:
+                add(one.training)
         return list(needed.values())
 
     def _ended(self, training: Training) -> Trained | None:
@@ -163,7 +179,7 @@ class Study:
         return Trained(CONFIGS / training.config, training.options, folder, folder / checkpoint if checkpoint else None)
 
     def _trained(self, training: Training, clock: "Clock") -> Trained:
-        """Runs a training, or goes on with it, if it has not ended."""
+        """Runs a training, or goes on with it, if it has not ended. One whose checkpoint is gone begins anew."""
         if ended := self._ended(training):
             return ended
         options = dict(training.options)
@@ -173,9 +189,11 @@ class Study:
             options["model.backbone.init_cfg.type"] = "Pretrained"
             options["model.backbone.init_cfg.checkpoint"] = self._trained(training.backbone_start, clock).checkpoint
         folder = self.work_dir / "runs" / training.name
+        if (folder / "ended.json").exists():
+            shutil.rmtree(folder)
         with clock.step(training, resumed=(folder / "last_checkpoint").exists()):
             try:
-                run_command("train", CONFIGS / training.config, folder, options, "--resume")
+                run_training(CONFIGS / training.config, folder, options)
                 checkpoint = Path((folder / "last_checkpoint").read_text().strip()).name
             except TrainingError:
                 if not (training.may_diverge and diverged(folder)):
@@ -191,17 +209,11 @@ class Study:
         os.replace(unfinished, self._file)
 
 
-def with_ancestors(training: Training) -> Iterator[Training]:
-    """Yields the trainings that come before one, and then itself."""
-    for needed in training.needs:
-        yield from with_ancestors(needed)
-    yield training
-
-
 def tested(options: Options = (), tune: bool = False) -> Callable[[Trained], dict[str, float]]:
     """Returns a measurement: the metrics that ``mmswinv2 test`` gives with these settings.
 
-    It runs in this process, because a study has many of them and most are short.
+    It runs in this process, because a study has many of them and most are short. A checkpoint that lacks weights of the
+    model is refused, as there.
 
     Args:
         options: Settings that override the config's.
@@ -216,12 +228,18 @@ def tested(options: Options = (), tune: bool = False) -> Callable[[Trained], dic
         cfg.log_level = "ERROR"
         cfg.experiment_name = f"measurement_{next(_numbers)}"  # MMEngine keeps loggers and visualizers by their names
         cfg.visualizer = dict(type="Visualizer", name=cfg.experiment_name)
+        cfg.custom_hooks = [*cfg.get("custom_hooks", ()), dict(type="mmswinv2.WeightsCheckHook", whole_model=True)]
         with TemporaryDirectory() as folder, redirect_stdout(StringIO()):
             cfg.work_dir = folder
             runner = Runner.from_cfg(cfg)
-            if tune:
-                runner.train()
-            return {name: float(value) for name, value in runner.test().items()}  # some are NumPy's, which JSON lacks
+            try:
+                if tune:
+                    runner.train()
+                metrics = runner.test()
+            finally:
+                for handler in runner.logger.handlers:  # MMEngine keeps them open
+                    handler.close()
+        return {name: float(value) for name, value in metrics.items()}  # some are NumPy's, which JSON lacks
 
     return measure
 
@@ -237,9 +255,16 @@ def logged(trained: Trained) -> list[dict[str, Any]]:
 def validated(trained: Trained) -> list[dict[str, Any]]:
     """Returns the metrics of a training's validations, each with its ``step``, over all its starts, without overlap.
 
-    The config has ``default_hooks=dict(logger=dict(log_metric_by_epoch=False))``, for the step to be the iteration.
+    The last one is that of the last checkpoint. A training that was killed in it and went on has none, and a test takes
+    its place. The config has ``default_hooks=dict(logger=dict(log_metric_by_epoch=False))``, for the step to be the
+    iteration, and the same data and metrics for tests as for validations.
     """
-    return _records(trained, lambda record: "iter" not in record)
+    assert trained.checkpoint is not None  # a training that may diverge is not validated
+    records = _records(trained, lambda record: "iter" not in record)
+    last = int(trained.checkpoint.stem.removeprefix("iter_"))
+    if not records or records[-1]["step"] < last:
+        records.append({**tested()(trained), "step": last})
+    return records
 
 
 def _records(trained: Trained, wanted: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
@@ -257,77 +282,26 @@ def diverged(folder: Path) -> bool:
     return any(folder.glob("bad_batch_iter_*.json"))
 
 
-def run_command(command: str, config: Path, folder: Path, options: Mapping[str, object], *arguments: object) -> None:
-    """Runs a command of this package; what it prints goes to ``command.log`` in ``folder``.
+def run_training(config: Path, folder: Path, options: Mapping[str, object]) -> None:
+    """Runs or resumes a training; what it prints goes to ``command.log`` in ``folder``.
 
     Raises:
         TrainingError: It failed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    words = [command, str(config), *map(str, arguments), "--work-dir", str(folder)]
+    words = ["train", str(config), "--resume", "--work-dir", str(folder)]
     if options:
-        words += ["--cfg-options", *(f"{key}={value}".replace(" ", "") for key, value in options.items())]
+        words += ["--cfg-options", *(f"{key}={as_text(value)}" for key, value in options.items())]
     log = folder / "command.log"
     with open(log, "a") as file:
-        print("mmswinv2", *words, file=file, flush=True)
+        print("mmswinv2", shlex.join(words), file=file, flush=True)
         process = [sys.executable, "-m", "mmswinv2", *words]
         status = subprocess.run(process, stdout=file, stderr=file, cwd=ROOT).returncode
     if status:
         last = "\n".join(log.read_text().splitlines()[-SHOWN_LINES:])
-        raise TrainingError(f"mmswinv2 {' '.join(words)}\nended with status {status}. The end of {log}:\n{last}")
+        raise TrainingError(f"mmswinv2 {shlex.join(words)}\nended with status {status}. The end of {log}:\n{last}")
 
 
-class Clock:
-    """Tells what is being done, and how long the rest will take at the pace so far.
-
-    Args:
-        steps: All that is to be done.
-        console: Where it is told.
-    """
-
-    def __init__(self, steps: Sequence[Training | Measurement], console: Console) -> None:
-        self._left = {(type(step), step.name): step.cost for step in steps}
-        self._count, self._done, self._spent = len(steps), 0.0, 0.0
-        self._console = console
-
-    def step(self, step: Training | Measurement, resumed: bool = False) -> "_Step":
-        """Returns a context in which the step is done; a resumed one was partly done before."""
-        return _Step(self, step, resumed)
-
-    def begin(self, step: Training | Measurement) -> None:
-        """Prints the step that comes next."""
-        number = self._count - len(self._left) + 1
-        kind = "train" if isinstance(step, Training) else "measure"
-        left = ""
-        if self._done:
-            left = f", about {format_time(self._spent / self._done * sum(self._left.values()))} left"
-        self._console.print(f"[{number}/{self._count}] {kind} {step.name}{left}", markup=False, highlight=False)
-
-    def end(self, step: Training | Measurement, resumed: bool, seconds: float) -> None:
-        """Learns how long a step took, unless it took only the rest of its time."""
-        cost = self._left.pop((type(step), step.name))
-        if not resumed:
-            self._done += cost
-            self._spent += seconds
-
-
-@dataclass
-class _Step:
-    clock: Clock
-    step: Training | Measurement
-    resumed: bool
-    start: float = 0.0
-
-    def __enter__(self) -> None:
-        self.clock.begin(self.step)
-        self.start = time.monotonic()
-
-    def __exit__(self, kind: object, *unused: object) -> None:
-        if kind is None:
-            self.clock.end(self.step, self.resumed, time.monotonic() - self.start)
-
-
-def format_time(seconds: float) -> str:
-    """Returns a length of time as ``1:05 h`` or ``12 min``."""
-    minutes = round(seconds / 60)
-    return f"{minutes // 60}:{minutes % 60:02} h" if minutes >= 60 else f"{minutes} min"
+def as_text(value: object) -> str:
+    """Returns a value as ``--cfg-options`` reads it: tuples and lists without spaces, paths as they are."""
+    return str(value) if isinstance(value, str | Path) else str(value).replace(" ", "")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ConfigError, DataError, UserError
-from .study import ROOT
+from .study import ROOT, Study
 
 # Data sets below MMSWINV2_DATA, and where each comes from.
 SOURCES = {
@@ -34,8 +34,18 @@ class Choices:
     seeds: range
     work_dir: Path
 
+    def study(self) -> Study:
+        """Returns the study in the work dir, whose results are of as many seeds and as long trainings."""
+        return Study(self.work_dir, {"quick": self.quick, "seeds": len(self.seeds)})
 
-def main(name: str, run: Callable[[Choices], None], description: str, needs: Sequence[str] = ()) -> None:
+
+def main(
+    name: str,
+    run: Callable[[Choices], None],
+    description: str,
+    needs: Sequence[str] = (),
+    quick_needs: Sequence[str] | None = None,
+) -> None:
     """Runs a study from the command line.
 
     Args:
@@ -43,6 +53,7 @@ def main(name: str, run: Callable[[Choices], None], description: str, needs: Seq
         run: Does it.
         description: For ``--help``.
         needs: Folders that it needs below ``MMSWINV2_DATA``.
+        quick_needs: Those that it needs when it is quick; None: the same.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a few minutes: shows that it works, not who wins")
@@ -54,8 +65,11 @@ def main(name: str, run: Callable[[Choices], None], description: str, needs: Seq
     try:
         if seeds < 2:
             raise ConfigError(f"--seeds {seeds}: one seed has no spread, give at least 2")
-        check_data(needs)
+        check_data(quick_needs if args.quick and quick_needs is not None else needs)
         folder = folder.resolve()
+        os.environ["MMSWINV2_DATA"] = str(data_root().resolve())  # for the configs, from any folder
+        check_name(folder)
+        check_name(data_root())
         os.chdir(ROOT)  # the images of the demo are named from there
         run(Choices(args.quick, range(seeds), folder))
     except UserError as error:
@@ -66,6 +80,12 @@ def main(name: str, run: Callable[[Choices], None], description: str, needs: Seq
 def data_root() -> Path:
     """Returns the folder with the data sets that the repository does not have."""
     return Path(os.environ.get("MMSWINV2_DATA", ROOT.parent / "shared/data"))
+
+
+def check_name(folder: Path) -> None:
+    """Raises :class:`ConfigError` if a folder's name has a comma, at which ``--cfg-options`` would cut it."""
+    if "," in str(folder):
+        raise ConfigError(f"{folder} has a comma in its name, which would make two settings of it: take another folder")
 
 
 def check_data(needs: Sequence[str]) -> None:

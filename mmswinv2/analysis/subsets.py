@@ -6,8 +6,9 @@ They are given to a training as what its data sets read: a list of names, or a C
 import json
 import random
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..errors import ConfigError
 
@@ -37,11 +38,13 @@ def subset(order: Sequence[str], percent: float) -> list[str]:
     """Returns the first ``percent`` of the images, in (0, 100], rounded; a smaller part lies inside a larger one.
 
     Raises:
-        ConfigError: That is not one image.
+        ConfigError: That is no share, or not one image.
     """
+    if not 0 < percent <= 100:
+        raise ConfigError(f"{percent} % is no share of the images: choose more than 0, and 100 at the most")
     count = round(len(order) * percent / 100)
-    if not 0 < count <= len(order):
-        raise ConfigError(f"{percent} % of {len(order)} images is no subset: choose more than {50 / len(order):.1f} %")
+    if count == 0:
+        raise ConfigError(f"{percent} % of {len(order)} images is not one: choose a larger share or more images")
     return list(order[:count])
 
 
@@ -52,12 +55,27 @@ def write_list(path: Path, lines: Sequence[str]) -> str:
     return str(path)
 
 
-def write_coco(path: Path, source: Path, names: Collection[str]) -> str:
-    """Writes the part of a COCO file that is about the images with these file names; returns its ``ann_file``."""
+def write_coco(path: Path, source: Path, names: Collection[str], times: Callable[[str], int] = lambda _: 1) -> str:
+    """Writes the part of a COCO file that is about some images; returns its ``ann_file``.
+
+    Args:
+        path: File to write.
+        source: A COCO file.
+        names: File names of the images.
+        times: How often an image of this name comes, each time with an id of its own, and so do its objects.
+    """
     coco, wanted = json.loads(source.read_text()), set(names)
-    coco["images"] = [image for image in coco["images"] if image["file_name"] in wanted]
-    ids = {image["id"] for image in coco["images"]}
-    coco["annotations"] = [one for one in coco["annotations"] if one["image_id"] in ids]
+    objects = defaultdict(list)
+    for one in coco["annotations"]:
+        objects[one["image_id"]].append(one)
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for image in (image for image in coco["images"] if image["file_name"] in wanted):
+        for _ in range(times(image["file_name"])):
+            images.append({**image, "id": len(images)})
+            for one in objects[image["id"]]:
+                annotations.append({**one, "id": len(annotations) + 1, "image_id": images[-1]["id"]})
+    coco.update(images=images, annotations=annotations)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(coco))
     return str(path)

@@ -106,7 +106,7 @@ def test_a_run_is_looked_at_every_so_many_iterations(config: Config, tmp_path: P
     assert [(iteration, stage) for iteration, stage, _ in hook.given] == [(1, 0), (1, 0), (1, 1), (1, 2), (1, 2)]
     assert all(x.requires_grad for _, _, x in hook.given)
     seen = {name.removeprefix("train/"): buffer.current() for name, buffer in runner.message_hub.log_scalars.items()}
-    assert 0 < seen["entropy_stage2"] < math.log(16) < math.log(64)
+    assert 0 < seen["entropy_stage2"] < math.log(16)  # windows of 16 tokens
     assert 0 < seen["entropy_stage0"] < math.log(64)
     assert 0 < seen["gain"] < 0.1
     looks = [one for looks in hook.looks.values() for one in looks]

@@ -1,17 +1,23 @@
 """A study does everything once, in the right order, and goes on where it was interrupted."""
 
+import itertools
 import json
+import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from mmengine.runner import save_checkpoint
 from rich.console import Console
 
-from mmswinv2.analysis import study
-from mmswinv2.analysis.study import Clock, Measurement, Study, Trained, Training, format_time, logged, validated
-from mmswinv2.errors import EnvironmentProblem, TrainingError
+from mmswinv2.analysis import study, study_clock
+from mmswinv2.analysis.study import Measurement, Study, Trained, Training, logged, tested, validated
+from mmswinv2.analysis.study_clock import Clock, format_time
+from mmswinv2.checkpoint import read_checkpoint
+from mmswinv2.errors import CheckpointError, EnvironmentProblem, TrainingError
 
 SIMMIM = "demo/simmim_swinv2_photos.py"
 
@@ -21,7 +27,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Mapping[str, ob
     """The commands that a study gives, in place of their work: (name of the work dir, options)."""
     given: list[tuple[str, Mapping[str, object]]] = []
 
-    def command(_: str, config: Path, folder: Path, options: Mapping[str, object], *arguments: object) -> None:
+    def command(config: Path, folder: Path, options: Mapping[str, object]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if options.get("fails"):
             raise TrainingError("it failed")
@@ -29,7 +35,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Mapping[str, ob
         (folder / "last_checkpoint").write_text(str(folder / "iter_9.pth"))
         given.append((folder.name, options))
 
-    monkeypatch.setattr(study, "run_command", command)
+    monkeypatch.setattr(study, "run_training", command)
     return given
 
 
@@ -104,6 +110,80 @@ def test_a_training_that_may_diverge_is_measured_without_a_checkpoint(commands: 
     assert measured == {"b": True}
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A real SimMIM of two iterations, in a folder with a space in its name."""
+    training = Training("simmim", SIMMIM, SHORT)
+    return take_trained(Study(tmp_path_factory.mktemp("my studies"), {}), training)
+
+
+SHORT = (
+    ("train_cfg.max_iters", 2),
+    ("train_cfg.val_interval", 2),
+    ("param_scheduler.0.end", 1),
+    ("param_scheduler.1.begin", 1),
+    ("param_scheduler.1.end", 2),
+    ("train_dataloader.batch_size", 2),
+    ("val_dataloader.dataset.indices", 2),
+    ("test_dataloader.dataset.indices", 2),
+    ("default_hooks.logger.log_metric_by_epoch", False),
+    ("model.backbone.arch.depths", (1, 1, 1)),
+)
+
+
+_numbers = itertools.count()
+
+
+def take_trained(study: Study, training: Training) -> Trained:
+    """Runs a training if need be; returns what a measurement of it is given."""
+    taken: list[Trained] = []
+
+    def take(trained: Trained) -> int:
+        taken.append(trained)
+        return 0
+
+    study.run([Measurement(f"taken {next(_numbers)}", training, take)])
+    return taken[0]
+
+
+def test_a_training_whose_checkpoint_is_gone_begins_anew(trained: Trained) -> None:
+    """Not resumed: there is nothing to go on from."""
+    assert trained.checkpoint is not None
+    study = Study(trained.folder.parents[1], {})
+    trained.checkpoint.unlink()
+    assert take_trained(study, Training("simmim", SIMMIM, SHORT)) == trained
+    assert trained.checkpoint.is_file()
+
+
+def test_a_validation_that_was_lost_is_made_up_for_by_a_test(trained: Trained, tmp_path: Path) -> None:
+    """The training was killed in it and went on: its log has none of the last step."""
+    [validation] = validated(trained)
+    assert validation["step"] == 2
+    bare = replace(trained, folder=tmp_path)  # without a log
+    [instead] = validated(bare)
+    assert instead["step"] == 2
+    assert instead["reconstruction/l1"] == pytest.approx(validation["reconstruction/l1"], rel=1e-4)
+
+
+def test_a_checkpoint_that_lacks_weights_is_not_tested(trained: Trained, tmp_path: Path) -> None:
+    state = read_checkpoint(str(trained.checkpoint)).content["state_dict"]
+    lacking = tmp_path / "iter_2.pth"
+    save_checkpoint(
+        {"state_dict": {name: w for name, w in state.items() if "qkv" not in name}, "meta": {}}, str(lacking)
+    )
+    with pytest.raises(CheckpointError, match="qkv"):
+        tested()(replace(trained, checkpoint=lacking))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="no list of open files on this system")
+def test_tests_leave_no_file_open(trained: Trained) -> None:
+    """A study has hundreds of them in one process."""
+    tested()(trained)
+    before = set(os.listdir("/proc/self/fd"))
+    tested()(trained)
+    assert len(set(os.listdir("/proc/self/fd")) - before) == 0
+
+
 def test_the_log_of_a_resumed_training_has_each_iteration_once(tmp_path: Path) -> None:
     """A killed run logged iterations that the resumed one did again. Validations are apart."""
     starts: list[list[dict[str, Any]]] = [
@@ -114,7 +194,7 @@ def test_the_log_of_a_resumed_training_has_each_iteration_once(tmp_path: Path) -
         folder = tmp_path / f"2026010{index}_000000" / "vis_data"
         folder.mkdir(parents=True)
         (folder / "scalars.json").write_text("".join(f"{json.dumps(record)}\n" for record in records))
-    trained = Trained(Path(SIMMIM), (), tmp_path, None)
+    trained = Trained(Path(SIMMIM), (), tmp_path, tmp_path / "iter_3.pth")
     assert [(record["iter"], record["loss"]) for record in logged(trained)] == [(1, 5), (2, 3)]
     assert [(record["step"], record["accuracy/top1"]) for record in validated(trained)] == [(2, 45), (3, 50)]
 
@@ -125,7 +205,7 @@ def test_the_time_left_is_told_at_the_pace_so_far(monkeypatch: pytest.MonkeyPatc
     console = Console(record=True, width=80)
     clock = Clock([resumed, first, second], console)
     now = iter((0, 5, 5, 605, 605, 1205))
-    monkeypatch.setattr(study, "time", SimpleNamespace(monotonic=lambda: next(now)))  # not that of other threads
+    monkeypatch.setattr(study_clock, "time", SimpleNamespace(monotonic=lambda: next(now)))  # not that of other threads
     for training in (resumed, first, second):
         with clock.step(training, resumed=training is resumed):
             pass

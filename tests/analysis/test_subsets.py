@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,9 +44,18 @@ def test_the_seed_alone_decides() -> None:
     assert len(set(first) & set(second)) < 16  # 3 of 32 by chance
 
 
-def test_no_image_is_no_subset() -> None:
-    with pytest.raises(ConfigError, match=r"2 % of 20 images is no subset: choose more than 2\.5 %"):
-        subset([str(index) for index in range(20)], 2)
+@pytest.mark.parametrize(
+    ("count", "percent", "message"),
+    [
+        (20, 2, "2 % of 20 images is not one: choose a larger share or more images"),
+        (0, 10, "10 % of 0 images is not one"),
+        (20, 101, "101 % is no share of the images: choose more than 0, and 100 at the most"),
+        (20, 0, "0 % is no share"),
+    ],
+)
+def test_what_is_no_subset(count: int, percent: float, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        subset([str(index) for index in range(count)], percent)
 
 
 def test_classes_of_folders_and_of_coco_files(tmp_path: Path) -> None:
@@ -73,6 +83,26 @@ def test_a_part_of_a_coco_file_has_all_objects_of_its_images(tmp_path: Path) -> 
     names = [image["file_name"] for image in whole["images"][:5]]
     part = json.loads(Path(write_coco(tmp_path / "lists/part.json", NUCLEI, names)).read_text())
     assert [image["file_name"] for image in part["images"]] == names
-    ids = {image["id"] for image in part["images"]}
-    assert part["annotations"] == [one for one in whole["annotations"] if one["image_id"] in ids]
+    assert boxes_of(part) == {name: boxes for name, boxes in boxes_of(whole).items() if name in names}
     assert part["categories"] == whole["categories"]
+
+
+def test_images_of_a_coco_file_that_come_several_times_have_ids_of_their_own(tmp_path: Path) -> None:
+    names = [image["file_name"] for image in json.loads(NUCLEI.read_text())["images"][:3]]
+    once = json.loads(Path(write_coco(tmp_path / "once.json", NUCLEI, names)).read_text())
+    file = write_coco(tmp_path / "often.json", NUCLEI, names, lambda name: 3 if name == names[1] else 1)
+    often = json.loads(Path(file).read_text())
+    assert [image["file_name"] for image in often["images"]] == [names[0], *[names[1]] * 3, names[2]]
+    for key in ("images", "annotations"):
+        assert len({one["id"] for one in often[key]}) == len(often[key])
+    expected = {name: boxes * (3 if name == names[1] else 1) for name, boxes in boxes_of(once).items()}
+    assert boxes_of(often) == expected
+
+
+def boxes_of(coco: dict[str, Any]) -> dict[str, list[Any]]:
+    """The boxes of the objects of each image, by its name."""
+    found: dict[str, list[Any]] = {image["file_name"]: [] for image in coco["images"]}
+    file_names = {image["id"]: image["file_name"] for image in coco["images"]}
+    for one in coco["annotations"]:
+        found[file_names[one["image_id"]]].append((one["category_id"], one["bbox"]))
+    return found

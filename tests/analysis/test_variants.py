@@ -1,6 +1,7 @@
 """The variants are what they are said to be: one is this project's Swin V2, another MMDetection's Swin V1."""
 
 from collections.abc import Iterator
+from itertools import combinations
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from mmdet.models import SwinTransformer
 from torch import Tensor
 
 from mmswinv2 import SwinTransformerV2
-from mmswinv2.analysis.variants import SwinVariant
+from mmswinv2.analysis.variants import SwinVariant, set_gains
 from mmswinv2.errors import ConfigError
 
 from ..models.small_backbone import SMALL, loss_of
@@ -74,8 +75,8 @@ def test_pre_norm_with_dot_product_and_table_is_swin_v1() -> None:
 
 
 @each_variant
-def test_the_four_differ_and_begin_alike(norm: str, attention: str) -> None:
-    """With one seed they have the same linear layers, and with the same gains other results."""
+def test_all_begin_with_the_same_linear_layers(norm: str, attention: str) -> None:
+    """With one seed. Gains begin at 1 with pre-norm and at 0 with post-norm; cosine attention alone has a scale."""
     torch.manual_seed(1)
     variant = make(norm, attention)
     torch.manual_seed(1)
@@ -87,6 +88,20 @@ def test_the_four_differ_and_begin_alike(norm: str, attention: str) -> None:
     gains = {gain for block in variant.layers[2].blocks for gain in block.norm1.weight.tolist()}
     assert gains == {float(norm == "pre")}
     assert any("logit_scale" in name for name in own) == (attention == "cosine")
+
+
+def test_the_four_differ() -> None:
+    """With the same linear layers and all gains at 1."""
+    outputs = []
+    for norm, attention in ALL:
+        torch.manual_seed(1)
+        variant = make(norm, attention)
+        for block in (block for stage in variant.layers for block in stage.blocks):
+            set_gains(block, 1.0)
+        torch.manual_seed(2)
+        outputs.append(variant(torch.randn(1, 3, 64, 64))[-1])
+    for one, other in combinations(outputs, 2):
+        assert (one - other).abs().max() > 0.01
 
 
 @each_variant

@@ -39,9 +39,16 @@ def test_lists_are_the_shipped_images_of_a_split(split: str, count: int) -> None
 def test_further_images_are_of_training_folders(
     demo: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of data sets that the demo tests on, only those for training; the shipped ones come first."""
-    for name in ("flowers5/train/roses/a.jpg", "flowers5/val/roses/b.jpg", "nuclei/val/c.jpg"):
-        (tmp_path / name).parent.mkdir(parents=True)
+    """Of data sets that the demo tests on, only those for training, and none that is shipped; those come first."""
+    shipped = next((DEMO / "flowers/train/daisy").glob("*.jpg")).name
+    names = (
+        "flowers5/train/roses/a.jpg",
+        f"flowers5/train/daisy/{shipped}",
+        "flowers5/val/roses/b.jpg",
+        "nuclei/val/c.jpg",
+    )
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     monkeypatch.setenv("MMSWINV2_DATA", str(tmp_path))
     images = demo("pretrain").training_images()

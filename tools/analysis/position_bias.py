@@ -4,4 +4,4 @@
 from mmswinv2.analysis.claims import position_bias
 from mmswinv2.analysis.study_cli import main
 
-main("position_bias", position_bias.run, position_bias.__doc__, position_bias.NEEDS)
+main("position_bias", position_bias.run, position_bias.__doc__, position_bias.NEEDS, quick_needs=())

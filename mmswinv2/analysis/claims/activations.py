@@ -9,9 +9,10 @@ window 8. Giant is left out: its weights alone take 12 GB; huge takes 4 GB in al
 That says nothing of its blocks. So a second state has all gains at 1. Huge is measured with its extra norms and
 without.
 
-After training: models as deep as SwinV2-S and 32 channels wide, trained alike as classifiers of flowers for 250
-iterations, see ``configs/analysis/deep-swinv2_flowers.py``. V1 is a :class:`~mmswinv2.analysis.variants.SwinVariant`
-there, which equals MMDetection's where both have the same weights.
+After training: models as deep as SwinV2-S and 32 channels wide, classifiers of flowers for 250 iterations, trained
+alike but for V2's gains, which begin at 0 and have ten times the learning rate, see
+``configs/analysis/deep-swinv2_flowers.py``. V1 is a :class:`~mmswinv2.analysis.variants.SwinVariant` there, which
+equals MMDetection's where both have the same weights.
 
 It takes 1.5 hours on one slow core with 3 seeds: 12 minutes for the new models, 8 for each of the 9 trainings.
 ``--quick`` takes tiny alone, and trainings of 4 iterations: 3 minutes.
@@ -32,7 +33,7 @@ from ...models.backbone import SwinTransformerV2
 from ...registry import DATASETS, MODELS
 from ..report import write_report
 from ..signal import blocks_of, mean_gain, measure_signal, stages_of
-from ..study import CONFIGS, ROOT, Measurement, Options, Study, Trained, Training, logged
+from ..study import CONFIGS, NO_VALIDATION, ROOT, Measurement, Options, Trained, Training, logged
 from ..study_cli import Choices
 from ..variants import set_gains
 from .activation_report import draw, tables
@@ -54,13 +55,12 @@ QUICK: Options = (
     ("model.backbone.arch.depths", (1, 1, 6, 1)),
     ("default_hooks.logger.interval", 2),
 )
-NO_VALIDATION = ("train_cfg.val_begin", 10**6)
 
 
 def run(choices: Choices) -> None:
     """Measures, and writes table and figure."""
     sizes = SIZES[:1] if choices.quick else SIZES
-    study = Study(choices.work_dir, {"quick": choices.quick, "seeds": len(choices.seeds)})
+    study = choices.study()
     measured = study.run([one for seed in choices.seeds for one in measurements(sizes, seed, choices.quick)])
     signals: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for name, models in measured.items():

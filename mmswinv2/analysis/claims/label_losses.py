@@ -35,7 +35,7 @@ def loss_curves(
         )
         training = Training(f"simmim_width{width}_{percent}", CONFIG, (*own, *options), cost=20.0 * width)
         name = f"held-out loss, {percent} % of the images, width {width}"
-        yield (percent, width), Measurement(name, training, held_out_losses)
+        yield (percent, width), Measurement(name, training, held_out_losses, cost=0.1)
 
 
 def held_out_losses(trained: Trained) -> list[tuple[int, float]]:

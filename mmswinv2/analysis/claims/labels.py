@@ -6,8 +6,9 @@ a larger one. Nuclei start from a SimMIM of nuclei alone, the others from one of
 among these. A linear probe of the flowers trains the last layer alone.
 
 The learning rate is chosen for each task and start with the 10 % of the first seed, by the score on training images
-that these 10 % leave out. So validation images choose nothing. There is one SimMIM of each kind: what the spread over
-seeds tells is due to subsets and fine-tuning.
+that these 10 % leave out. Where the best is the lowest or highest of those tried, one beyond it is tried as well, up to
+three times. Other settings are the same for both starts, apart from the gains' rate. There is one SimMIM of each kind:
+what the spread over seeds tells is due to subsets and fine-tuning.
 
 Beside it the warning of the official model zoo in small: how the loss on held-out images develops with 10, 20 and
 100 % of the images, at two widths. Where it rises, the model has begun to learn its images by heart.
@@ -31,7 +32,9 @@ from .labels_report import STARTS, Losses, Rates, Scores, draw, tables
 
 FIRST = 10  # percent of the labels: the share that comes first, and for which learning rates are chosen
 # The gains have grown in the pretraining: ten times the learning rate, as for those that start at zero, would undo it.
+# The keys are of the blocks' norms alone: the configs exempt those of the backbone's outputs, ``backbone.norm0`` to 2.
 FROM_SIMMIM = tuple((f"optim_wrapper.paramwise_cfg.custom_keys.{norm}.lr_mult", 1) for norm in ("norm1", "norm2"))
+EXTENSIONS = 3  # rates that may be tried beyond those of the task
 LEFT_OUT = 65  # training images on which they are chosen, as many as the nuclei have for validation
 
 
@@ -78,7 +81,7 @@ QUICK = Plan(
 def run(choices: Choices) -> None:
     """Does the study part by part, and writes the report after each."""
     plan = QUICK if choices.quick else FULL
-    study = Study(choices.work_dir, {"quick": choices.quick, "seeds": len(choices.seeds)})
+    study = choices.study()
 
     def report(scores: Scores, losses: Losses) -> None:
         write_report(study.work_dir, tables(scores, rates, losses), draw(scores, losses))
@@ -93,22 +96,44 @@ def run(choices: Choices) -> None:
 
 
 def try_rates(study: Study, plan: Plan, seed: int) -> Rates:
-    """Returns the score of each learning rate on training images that the first share leaves out."""
-    trials = {}
-    for task, start in product(plan.tasks, STARTS):
-        order = task.order(seed)
-        beginning = len(subset(order, FIRST))
-        images = order[beginning : beginning + LEFT_OUT]
-        options = (*task.test_on(study.work_dir / "lists" / f"{task.slug}_left-out", images), *plan.test)
-        for rate in task.rates:
-            training = fine_tuning(study, plan, task, start, FIRST, seed, rate)
-            name = f"{task.name}, {start}, learning rate {rate:g}"
-            trials[task, start, rate] = Measurement(name, training, test_score(task, options), cost=40)
-    values = study.run(list(trials.values()))
+    """Returns the score of each learning rate on training images that the first share leaves out, rates ascending."""
+    to_try = {(task, start): list(task.rates) for task, start in product(plan.tasks, STARTS)}
     rates: dict[tuple[str, str], dict[float, float]] = defaultdict(dict)
-    for (task, start, rate), trial in trials.items():
-        rates[task.name, start][rate] = values[trial.name]
-    return rates
+    for _ in range(1 + EXTENSIONS):
+        trials = {
+            (task, start, rate): trial(study, plan, task, start, seed, rate)
+            for (task, start), some in to_try.items()
+            for rate in some
+        }
+        values = study.run(list(trials.values()))
+        for (task, start, rate), one in trials.items():
+            rates[task.name, start][rate] = values[one.name]
+        to_try = {(task, start): beyond(rates[task.name, start]) for task, start in to_try}
+    return {key: dict(sorted(tried.items())) for key, tried in rates.items()}
+
+
+def trial(study: Study, plan: Plan, task: Task, start: str, seed: int, rate: float) -> Measurement:
+    """Returns the measurement of a learning rate, on training images that the first share leaves out."""
+    order = task.order(seed)
+    beginning = len(subset(order, FIRST))
+    images = order[beginning : beginning + LEFT_OUT]
+    options = (*task.test_on(study.work_dir / "lists" / f"{task.slug}_left-out", images), *plan.test)
+    training = fine_tuning(study, plan, task, start, FIRST, seed, rate)
+    return Measurement(f"{task.name}, {start}, learning rate {rate:g}", training, test_score(task, options), cost=40)
+
+
+def beyond(tried: Mapping[float, float]) -> list[float]:
+    """Returns the next rate beyond the lowest or the highest, where that has a better score than its neighbour."""
+    rates = sorted(tried)
+    if len(rates) < 2:
+        return []
+    lowest, second, before_last, highest = rates[0], rates[1], rates[-2], rates[-1]
+    best = max(tried.values())
+    if tried[lowest] == best > tried[second]:
+        return [lowest * lowest / second]
+    if tried[highest] == best > tried[before_last]:
+        return [highest * highest / before_last]
+    return []
 
 
 def best_rates(rates: Rates) -> dict[tuple[str, str], float]:
@@ -175,10 +200,4 @@ def test_score(task: Task, options: Options) -> Callable[[Trained], float]:
 
 def validation_score(task: Task) -> Callable[[Trained], float]:
     """Returns a measurement: the score of the validation with which the training ended, in [0, 1]."""
-
-    def measure(trained: Trained) -> float:
-        # A training that was killed in its validation ends without one when it goes on.
-        metrics = validated(trained) or [tested()(trained)]
-        return metrics[-1][task.metric] / task.unit
-
-    return measure
+    return lambda trained: validated(trained)[-1][task.metric] / task.unit

@@ -30,7 +30,7 @@ from mmengine.runner import Runner, load_checkpoint
 
 from ..changed_bias import tested_with, without_bias
 from ..report import write_report
-from ..study import ROOT, Measurement, Options, Study, Trained, Training, tested
+from ..study import NO_VALIDATION, ROOT, Measurement, Options, Trained, Training, tested
 from ..study_cli import Choices
 from .larger_window_report import Found, bias_table, draw, table
 
@@ -53,7 +53,7 @@ class Model:
         tuned_config: That of the training at another setting.
         metric: Key of its score in what a test reports.
         unit: What the score is divided by, so that 1 is perfect.
-        train_side, test_side: Images' larger side in pixels, in training its mean.
+        train_side, test_side: Images' larger side in pixels, in training before it is varied at random.
         train_pipelines: Keys of the pipelines of its training.
         cost: Of a training of 200 iterations, beside others of the study.
     """
@@ -127,7 +127,7 @@ class Plan:
     settings: tuple[Setting, ...]
     tuned: tuple[Setting, ...]
     images: int
-    training: Options = (("train_cfg.val_begin", 1000),)  # after their end: the study tests
+    training: Options = (NO_VALIDATION,)  # the study tests
     test: Options = ()
 
 
@@ -144,8 +144,8 @@ QUICK = Plan(
     tuned=(Setting(8, 1.0), Setting(12, 1.5)),
     images=2,
     training=(
+        NO_VALIDATION,
         ("train_cfg.max_iters", 2),
-        ("train_cfg.val_begin", 3),
         ("param_scheduler.0.end", 1),
         ("param_scheduler.1.begin", 1),
         ("param_scheduler.1.end", 2),
@@ -157,7 +157,7 @@ QUICK = Plan(
 def run(choices: Choices) -> None:
     """Does the study and writes its table and figure."""
     plan = QUICK if choices.quick else FULL
-    study = Study(choices.work_dir, {"quick": choices.quick, "seeds": len(choices.seeds)})
+    study = choices.study()
     values = study.run(list(measurements(plan, choices.seeds)))
     found = {model.name: found_of(model, plan, choices.seeds, values) for model in plan.models}
     write_report(study.work_dir, [table(found), bias_table(found)], draw(found))
@@ -227,5 +227,5 @@ def ready_to_test(trained: Trained, options: Options, images: int) -> tuple[Base
     dataset = cfg.test_dataloader.dataset
     dataset.data_root = str(ROOT / dataset.data_root)  # from wherever the study is run
     net = MODELS.build(cfg.model)
-    load_checkpoint(net, str(trained.checkpoint), map_location="cpu")
+    load_checkpoint(net, str(trained.checkpoint), map_location="cpu", strict=True)
     return net.eval(), list(islice(Runner.build_dataloader(cfg.test_dataloader), images))

@@ -55,15 +55,21 @@ SEEN = {  # name of a curve: head of its column
 }
 
 
-def tables(outcomes: Outcomes, guess: float) -> list[str]:
-    """Returns the tables, each below a few words; ``guess`` is the loss of a constant guess."""
+def tables(outcomes: Outcomes, guess: float, margin: float) -> list[str]:
+    """Returns the tables, each below a few words.
+
+    Args:
+        outcomes: What was found.
+        guess: The loss of a constant guess.
+        margin: By which that of a training that did not diverge is lower.
+    """
     parts = []
     rates = [f"{rate:g}" for rate in rates_of(outcomes)]
     for depth in depths_of(outcomes):
         parts += [
             f"## Loss after training, {depth} blocks in the third stage\n\n"
             f"Mean of the last 20 iterations. A constant guess has {guess:.3f}. In brackets: how many seeds diverged, "
-            "which means that\ntheir loss is no lower than that or not finite.\n",
+            f"which means that\ntheir loss is not lower than that by {margin:g}, or not finite.\n",
             markdown_table(("learning rate", *rates, "diverges at"), list(loss_rows(outcomes, depth))),
             "What makes the difference, seed by seed, and in brackets that difference in standard errors:\n",
             markdown_table(("loss", *rates), list(effect_rows(outcomes, depth))),

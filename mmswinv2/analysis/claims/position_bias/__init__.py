@@ -9,7 +9,6 @@ core and that of flowers 2; the others have not been run to their end.
 """
 
 from ...report import write_report
-from ...study import Study
 from ...study_cli import Choices
 from .plan import Plan
 from .report import figure, tables
@@ -19,7 +18,7 @@ NEEDS = ("flowers5", "facade_instances", "camvid")
 
 def run(choices: Choices) -> None:
     """Trains, tests, and writes the report."""
-    study = Study(choices.work_dir, {"quick": choices.quick, "seeds": len(choices.seeds)})
+    study = choices.study()
     plan = Plan(choices)
     for count in range(1, len(plan.tasks) + 1):
         part = plan.of_first_tasks(count)

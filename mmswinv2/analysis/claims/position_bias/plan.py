@@ -1,13 +1,13 @@
 """The trainings and measurements of the study."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from mmengine.config import Config
 
 from ....layers.compared_biases import POSITION_BIASES
 from ...changed_bias import kept_tables, tested_with, without_bias
-from ...study import CONFIGS, Measurement, Options, Training, tested
+from ...study import CONFIGS, NO_VALIDATION, Measurement, Options, Training, tested
 from ...study_cli import Choices
 from .curves import curves
 from .tasks import TASKS
@@ -61,7 +61,7 @@ class Plan:
             name, cost = key(task, bias, seed, factor), TEST_SECONDS * factor**2
             yield Measurement(name, trained, tested((*self.enlarged(task, factor), *self.shorter)), cost)
         for window in self.other_windows:
-            options = (("model.backbone.window_size", window), *self.shorter)
+            options = (("model.backbone.window_size", windows(window, TASKS[task].maps)), *self.shorter)
             yield Measurement(key(task, bias, seed, window), trained, tested(options), TEST_SECONDS)
         bare = tested_with(without_bias, self.shorter)
         yield Measurement(key(task, bias, seed, NO_BIAS), trained, bare, TEST_SECONDS)
@@ -114,12 +114,28 @@ class Plan:
         return tuple((f"{loader}.dataset.indices", 16) for loader in loaders) if self.quick else ()
 
 
+def windows(window: int | tuple[int, int], maps: Sequence[int] | None) -> object:
+    """Returns a window for each stage, no larger than its map, as V1 builds a model for one size of images.
+
+    Else V1's table of the last stage would be resized to a window that its map has no room for. To log-CPB and linear
+    CPB it makes no difference.
+
+    Args:
+        window: In tokens.
+        maps: Sides of the stages' maps; None: images have several sizes, and all stages have the same window.
+    """
+    if maps is None:
+        return window
+    h, w = window if isinstance(window, tuple) else (window, window)
+    return [(min(h, side), min(w, side)) for side in maps]
+
+
 def schedule(iterations: int) -> Options:
     """Settings of a run of another length: warm-up over a tenth, then a cosine, and no validation."""
     warmup = -(-iterations // 10)
     return (
+        NO_VALIDATION,
         ("train_cfg.max_iters", iterations),
-        ("train_cfg.val_interval", iterations + 1),
         ("param_scheduler.0.end", warmup),
         ("param_scheduler.1.begin", warmup),
         ("param_scheduler.1.end", iterations),

@@ -82,7 +82,9 @@ def measured(bias: str, tuned: bool) -> bool:
 
 def in_errors(difference: Mean, sign: int, digits: int) -> str:
     """Returns a difference, and how many standard errors it is."""
-    return f"{sign * difference.mean:+.{digits}f} ({sign * difference.errors_from_zero:+.1f})"
+    rounded = round(sign * difference.mean, digits), round(sign * difference.errors_from_zero, 1)
+    value, errors = (number + 0.0 for number in rounded)  # which makes 0 of -0
+    return f"{value:+.{digits}f} ({errors:+.1f})"
 
 
 def figure(plan: Plan, values: Mapping[str, Any]) -> Figure:
@@ -93,10 +95,9 @@ def figure(plan: Plan, values: Mapping[str, Any]) -> Figure:
     for axes, task in zip(upper.subplots(1, len(tasks), squeeze=False)[0], tasks, strict=True):
         draw_scores(axes, plan, values, task)
     upper.suptitle(f"Trained at window {WINDOW}; window and image enlarged together. Dashed: after fine-tuning")
-    if "simmim" in tasks:
-        stages = len(values[f"curves log_cpb {plan.seeds[0]}"])
-        for stage, axes in enumerate(lower.subplots(1, stages, squeeze=False)[0]):
-            draw_curves(axes, plan, values, stage)
+    stages = len(values[f"curves log_cpb {plan.seeds[0]}"])
+    for stage, axes in enumerate(lower.subplots(1, stages, squeeze=False)[0]):
+        draw_curves(axes, plan, values, stage)
     lower.suptitle("Position bias along a row of tokens, beyond the grey range of its training (SimMIM)")
     return drawn
 

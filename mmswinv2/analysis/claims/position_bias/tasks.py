@@ -19,6 +19,7 @@ class Task:
         seconds: How long a training takes on one slow core, roughly.
         resized: Settings of test images that are larger by a factor.
         tuned: Settings of training images that are larger by a factor.
+        maps: Tokens along a side of each stage's map at factor 1, where all images have one size.
     """
 
     config: str
@@ -29,6 +30,7 @@ class Task:
     seconds: float
     resized: Callable[[float], Options]
     tuned: Callable[[float], Options]
+    maps: tuple[int, ...] | None = None
 
 
 def scaled(side: int, factor: float) -> int:
@@ -89,6 +91,7 @@ TASKS = {
         seconds=780,
         resized=simmim_images("test_dataloader"),
         tuned=simmim_images("train_dataloader"),
+        maps=(32, 16, 8),
     ),
     "flowers": Task(
         config="analysis/bias_flowers.py",
@@ -99,6 +102,7 @@ TASKS = {
         seconds=600,
         resized=flower_images("test_dataloader"),
         tuned=flower_images("train_dataloader"),
+        maps=(32, 16, 8),
     ),
     "facades": Task(
         config="analysis/bias_facades.py",
