@@ -7,6 +7,8 @@ from itertools import islice
 # A data loader's worker sends an exception as its type and the text of its traceback. These frame the message in it.
 FRAME = "\N{START OF TEXT}", "\N{END OF TEXT}"
 
+USER_ERROR = 2  # exit status of a command that such an error ended
+
 
 class UserError(Exception):
     """Something that the user can mend: the message says what is wrong, in which file or setting, and what to do."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import ConfigError, DataError, UserError
+from ..errors import USER_ERROR, ConfigError, DataError, UserError
 from .study import ROOT, Study
 
 # Data sets below MMSWINV2_DATA, and where each comes from.
@@ -17,7 +17,6 @@ SOURCES = {
     "facade_instances": "https://github.com/a-hwang/building-facade-segmentation",
     "flowers5": "https://github.com/Oldpel/flower_photos",
 }
-USER_ERROR = 2
 
 
 @dataclass(frozen=True)

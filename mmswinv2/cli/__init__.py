@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from .. import __version__
-from ..errors import UserError
+from ..errors import USER_ERROR, UserError
 
 COMMANDS = {
     "train": "train what a config describes: a detector, a segmentor, a classifier, SimMIM",
@@ -30,7 +30,6 @@ COMMANDS = {
     "benchmark": "measure speed and memory beside other implementations",
     "doctor": "check the installed packages and the device, with a self-test",
 }
-USER_ERROR = 2
 TELLING = ("inspect", "config", "check", "flops", "plan", "doctor")  # all that they do is print
 
 

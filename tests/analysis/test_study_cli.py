@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from mmswinv2.analysis.study import ROOT
-from mmswinv2.analysis.study_cli import SOURCES, USER_ERROR, Choices, data_root, main
+from mmswinv2.analysis.study_cli import SOURCES, Choices, data_root, main
+from mmswinv2.errors import USER_ERROR
 
 
 class Started(list[Choices]):
