@@ -47,6 +47,7 @@ model = dict(
         rpn_proposal=dict(nms_pre=600, max_per_img=300),
         rcnn=dict(sampler=dict(num=64, pos_fraction=0.5)),
     ),
+    test_cfg=dict(rcnn=dict(max_per_img=300)),  # images have up to 111 nuclei, and MMDetection keeps 100 detections
 )
 del channels, fpn_channels, num_classes  # not keys of the config
 

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from collections import Counter
 from pathlib import Path
 from types import ModuleType
 
@@ -58,6 +59,20 @@ def test_truth_scores_one_and_nothing_scores_zero(demo: ModuleType, some_images:
     write_results(some_images, tmp_path / "nothing", keep=0)
     assert_all(scores.detection_scores(some_images, tmp_path / "truth"), 1.0)
     assert_all(scores.detection_scores(some_images, tmp_path / "nothing"), 0.0)
+
+
+def test_every_object_of_a_crowded_image_counts(demo: ModuleType, tmp_path: Path) -> None:
+    """The fullest validation image has 111 nuclei, where COCO's metric stops at 100 detections."""
+    coco = json.loads(ANNOTATIONS.read_text())
+    [(fullest, count)] = Counter(ann["image_id"] for ann in coco["annotations"]).most_common(1)
+    assert 100 < count < demo("scores").DETECTIONS
+    coco["images"] = [image for image in coco["images"] if image["id"] == fullest]
+    coco["annotations"] = [ann for ann in coco["annotations"] if ann["image_id"] == fullest]
+    crowded = tmp_path / "crowded.json"
+    crowded.write_text(json.dumps(coco))
+    write_results(crowded, tmp_path / "truth", keep=count)
+    found = demo("scores").detection_scores(crowded, tmp_path / "truth")
+    assert found["all"]["box AP"] == found["all"]["mask AP50"] == pytest.approx(1)
 
 
 def assert_all(scores: dict, value: float) -> None:
