@@ -18,9 +18,9 @@ from pretraining_pictures import draw_reconstructions
 from reconstruction import held_out_losses
 from steps import ROOT
 
-from mmswinv2.analysis.claims.label_tasks import FLOWERS, PHOTO_PRETRAINING, PROBE, train_on_flowers
 from mmswinv2.analysis.claims.labels import Plan, pretraining_of, score
-from mmswinv2.analysis.claims.labels_report import draw, score_table
+from mmswinv2.analysis.claims.labels.report import draw, score_table
+from mmswinv2.analysis.claims.labels.tasks import FLOWERS, PHOTO_PRETRAINING, PROBE, train_on_flowers
 from mmswinv2.analysis.report import write_report
 from mmswinv2.analysis.study import Measurement, Options, Study, Trained
 from mmswinv2.analysis.study_cli import data_root

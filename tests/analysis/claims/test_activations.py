@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from mmswinv2.analysis.claims import activations
-from mmswinv2.analysis.claims.activation_report import draw, tables
 from mmswinv2.analysis.claims.activations import DEEP, SIZES, flowers, measure_v2_at_start, measurements
+from mmswinv2.analysis.claims.activations.report import draw, tables
 from mmswinv2.analysis.study_cli import Choices
 from mmswinv2.arch import ARCHS, Arch
 

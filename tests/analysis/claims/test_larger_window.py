@@ -12,7 +12,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
 
 from mmswinv2.analysis.claims.larger_window import FULL, MODELS_OF_NUCLEI, Model, Setting, ready_to_test
-from mmswinv2.analysis.claims.larger_window_report import Found, bias_table, draw, table
+from mmswinv2.analysis.claims.larger_window.report import Found, bias_table, draw, table
 from mmswinv2.analysis.study import CONFIGS, Trained
 
 from ...support import ROOT

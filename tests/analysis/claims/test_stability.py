@@ -9,7 +9,7 @@ import pytest
 
 from mmswinv2.analysis.claims import stability
 from mmswinv2.analysis.claims.stability import CURVES, GUESS, MARGIN, VARIANTS, cases, outcome, training
-from mmswinv2.analysis.claims.stability_report import Case, Outcomes, draw, tables
+from mmswinv2.analysis.claims.stability.report import Case, Outcomes, draw, tables
 from mmswinv2.analysis.study_cli import Choices
 
 FOUR = list(VARIANTS)[:4]

@@ -8,12 +8,12 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from mmswinv2.analysis.claims import label_tasks
-from mmswinv2.analysis.claims.label_tasks import FACADES, FLOWERS, NUCLEI_BOXES, NUCLEI_MAPS, PROBE, Task
+from mmswinv2.analysis.claims.labels import tasks
+from mmswinv2.analysis.claims.labels.tasks import FACADES, FLOWERS, NUCLEI_BOXES, NUCLEI_MAPS, PROBE, Task
 from mmswinv2.analysis.study import CONFIGS, Options
 from mmswinv2.analysis.subsets import subset
 
-from ...support import shared_data
+from ....support import shared_data
 
 TASKS = (FLOWERS, PROBE, FACADES, NUCLEI_BOXES, NUCLEI_MAPS)
 NEEDS = {FLOWERS.name: "flowers5", PROBE.name: "flowers5", FACADES.name: "facade_instances"}
@@ -75,8 +75,8 @@ def test_flowers_keep_their_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_tissue_comes_three_times_as_often(percent: int, seed: int, of_tissue: int, tmp_path: Path) -> None:
     """In both tasks of nuclei, with few labels as with all, whether tissue is more or less than a fifth of them."""
     images = subset(NUCLEI_MAPS.order(seed), percent)
-    classes = label_tasks.nuclei_classes()
-    tissue = {name for name in images if classes[name] == label_tasks.TISSUE}
+    classes = tasks.nuclei_classes()
+    tissue = {name for name in images if classes[name] == tasks.TISSUE}
     assert len(tissue) == of_tissue
     for task in (NUCLEI_MAPS, NUCLEI_BOXES):
         found = [
@@ -89,10 +89,10 @@ def test_tissue_comes_three_times_as_often(percent: int, seed: int, of_tissue: i
 
 def test_photographs_for_simmim_are_no_validation_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """None of what the tasks are tested on is in the list for its training."""
-    folders = (*label_tasks.PHOTOGRAPHS, *label_tasks.HELD_OUT_PHOTOGRAPHS)
+    folders = (*tasks.PHOTOGRAPHS, *tasks.HELD_OUT_PHOTOGRAPHS)
     [root] = {shared_data(name.split("/")[0]).parent.resolve() for name in folders}
     monkeypatch.setenv("MMSWINV2_DATA", str(root))
-    options = dict(label_tasks.list_photographs(tmp_path))
+    options = dict(tasks.list_photographs(tmp_path))
     train, held_out = (
         set(Path(str(options[f"{loader}_dataloader.dataset.ann_file"])).read_text().split())
         for loader in ("train", "val")

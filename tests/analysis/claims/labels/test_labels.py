@@ -16,13 +16,13 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
 from mmswinv2.analysis.claims import labels
-from mmswinv2.analysis.claims.label_losses import held_out_losses, loss_curves
-from mmswinv2.analysis.claims.label_tasks import NUCLEI_BOXES, NUCLEI_MAPS
 from mmswinv2.analysis.claims.labels import FULL, Plan, best_rates, beyond, fine_tuning, score, try_rates
-from mmswinv2.analysis.claims.labels_report import draw, loss_table, rate_table, score_table
+from mmswinv2.analysis.claims.labels.losses import held_out_losses, loss_curves
+from mmswinv2.analysis.claims.labels.report import draw, loss_table, rate_table, score_table
+from mmswinv2.analysis.claims.labels.tasks import NUCLEI_BOXES, NUCLEI_MAPS
 from mmswinv2.analysis.study import CONFIGS, Measurement, Study, Trained, Training
 
-from ...support import ROOT, shared_data
+from ....support import ROOT, shared_data
 
 PLAN = Plan((NUCLEI_MAPS,), shares=(5, 100), percents=(10,), widths=(32,))
 

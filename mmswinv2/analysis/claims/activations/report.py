@@ -8,8 +8,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..report import markdown_table
-from ..statistics import mean, paired_difference
+from ...report import markdown_table
+from ...statistics import mean, paired_difference
 
 # By place, which is a size or "trained" -> by model -> for each seed a Signal as a dict; trained: with loss and gain.
 Signals = Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]

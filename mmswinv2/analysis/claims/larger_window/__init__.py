@@ -28,11 +28,11 @@ from mmengine.model import BaseModel
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner, load_checkpoint
 
-from ..changed_bias import tested_with, without_bias
-from ..report import write_report
-from ..study import NO_VALIDATION, ROOT, Measurement, Options, Trained, Training, tested
-from ..study_cli import Choices
-from .larger_window_report import Found, bias_table, draw, table
+from ...changed_bias import tested_with, without_bias
+from ...report import write_report
+from ...study import NO_VALIDATION, ROOT, Measurement, Options, Trained, Training, tested
+from ...study_cli import Choices
+from .report import Found, bias_table, draw, table
 
 
 class Setting(NamedTuple):

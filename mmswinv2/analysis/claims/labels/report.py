@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..report import markdown_table
-from ..statistics import mean, paired_difference
+from ...report import markdown_table
+from ...statistics import mean, paired_difference
 
 Scores = Mapping[tuple[str, str, int], Sequence[float]]  # one a seed, by task, start and percent of the labels
 Rates = Mapping[tuple[str, str], Mapping[float, float]]  # scores by learning rate, by task and start

@@ -22,13 +22,13 @@ from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
-from ..report import write_report
-from ..study import Measurement, Options, Study, Trained, Training, tested, validated
-from ..study_cli import Choices
-from ..subsets import subset
-from .label_losses import loss_curves
-from .label_tasks import FACADES, FLOWERS, NUCLEI_BOXES, NUCLEI_MAPS, PROBE, Task
-from .labels_report import STARTS, Losses, Rates, Scores, draw, tables
+from ...report import write_report
+from ...study import Measurement, Options, Study, Trained, Training, tested, validated
+from ...study_cli import Choices
+from ...subsets import subset
+from .losses import loss_curves
+from .report import STARTS, Losses, Rates, Scores, draw, tables
+from .tasks import FACADES, FLOWERS, NUCLEI_BOXES, NUCLEI_MAPS, PROBE, Task
 
 FIRST = 10  # percent of the labels: the share that comes first, and for which learning rates are chosen
 # The gains have grown in the pretraining: ten times the learning rate, as for those that start at zero, would undo it.

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..study import ROOT, Options
-from ..study_cli import data_root
-from ..subsets import coco_classes, folder_classes, nested_order, write_coco, write_list
+from ...study import ROOT, Options
+from ...study_cli import data_root
+from ...subsets import coco_classes, folder_classes, nested_order, write_coco, write_list
 
 NUCLEI = ROOT / "demo/nuclei"
 TISSUE = "2"  # the COCO category of nuclei in stained tissue

@@ -24,10 +24,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..report import write_report
-from ..study import Measurement, Options, Trained, Training, logged
-from ..study_cli import Choices
-from .stability_report import Case, draw, tables
+from ...report import write_report
+from ...study import Measurement, Options, Trained, Training, logged
+from ...study_cli import Choices
+from .report import Case, draw, tables
 
 CONFIG = "analysis/norm-and-attention_flowers.py"
 VARIANTS: dict[str, Options] = {

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 
-from ..study import Measurement, Options, Trained, Training, validated
-from ..subsets import nested_order, subset, write_list
-from .label_tasks import nuclei_classes
+from ...study import Measurement, Options, Trained, Training, validated
+from ...subsets import nested_order, subset, write_list
+from .tasks import nuclei_classes
 
 CONFIG = "analysis/labels_simmim-losses.py"
 HEAD_WIDTH = 32  # channels of a head, as in every arch

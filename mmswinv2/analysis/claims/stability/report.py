@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..report import markdown_table
-from ..statistics import mean, paired_difference
+from ...report import markdown_table
+from ...statistics import mean, paired_difference
 
 
 class Case(NamedTuple):

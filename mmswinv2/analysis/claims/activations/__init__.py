@@ -28,15 +28,15 @@ from mmengine.config import Config
 from mmengine.runner import load_checkpoint
 from torch import Tensor, nn
 
-from ...arch import ARCHS
-from ...models.backbone import SwinTransformerV2
-from ...registry import DATASETS, MODELS
-from ..report import write_report
-from ..signal import blocks_of, mean_gain, measure_signal, stages_of
-from ..study import CONFIGS, NO_VALIDATION, ROOT, Measurement, Options, Trained, Training, logged
-from ..study_cli import Choices
-from ..variants import set_gains
-from .activation_report import draw, tables
+from ....arch import ARCHS
+from ....models.backbone import SwinTransformerV2
+from ....registry import DATASETS, MODELS
+from ...report import write_report
+from ...signal import blocks_of, mean_gain, measure_signal, stages_of
+from ...study import CONFIGS, NO_VALIDATION, ROOT, Measurement, Options, Trained, Training, logged
+from ...study_cli import Choices
+from ...variants import set_gains
+from .report import draw, tables
 
 SIZES = ("tiny", "small", "base", "large", "huge")
 COSTS = (1.0, 2.0, 3.0, 6.0, 16.0)  # of measuring a size, in units of 5 s

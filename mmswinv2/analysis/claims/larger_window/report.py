@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from ..report import markdown_table
-from ..statistics import mean, paired_difference
+from ...report import markdown_table
+from ...statistics import mean, paired_difference
 
 Cell = tuple[int, float]  # window in tokens, images' size beside that of the demo
 
