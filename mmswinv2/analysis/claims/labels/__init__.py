@@ -11,7 +11,8 @@ three times. Other settings are the same for both starts, apart from the gains' 
 what the spread over seeds tells is due to subsets and fine-tuning.
 
 Beside it the warning of the official model zoo in small: how the loss on held-out images develops with 10, 20 and
-100 % of the images, at two widths. Where it rises, the model has begun to learn its images by heart.
+100 % of the images, at two widths. Where it rises, or leaves the loss on images of the training behind, the model has
+begun to learn these by heart.
 
 The order is: 10 % of the labels in all tasks, the losses, the other shares. After each the report is written.
 """
@@ -26,8 +27,8 @@ from ...report import write_report
 from ...study import Measurement, Options, Study, Trained, Training, tested, validated
 from ...study_cli import Choices
 from ...subsets import subset
-from .losses import loss_curves
-from .report import STARTS, Losses, Rates, Scores, draw, tables
+from .losses import measured_losses
+from .report import STARTS, Curve, Losses, Rates, Scores, draw, tables
 from .tasks import FACADES, FLOWERS, NUCLEI_BOXES, NUCLEI_MAPS, PROBE, Task
 
 FIRST = 10  # percent of the labels: the share that comes first, and for which learning rates are chosen
@@ -163,10 +164,10 @@ def score(
 
 
 def follow_losses(study: Study, plan: Plan) -> Losses:
-    """Returns SimMIM's losses on held-out images, by percent of the images and width."""
-    curves = dict(loss_curves(study.work_dir / "lists", plan.percents, plan.widths, plan.training))
-    values = study.run(list(curves.values()))
-    return {key: values[curve.name] for key, curve in curves.items()}
+    """Returns SimMIM's losses, by percent of the images and width."""
+    measured = dict(measured_losses(study.work_dir / "lists", plan.percents, plan.widths, plan.training))
+    values = study.run([one for losses in measured.values() for one in losses])
+    return {key: Curve(values[one.held_out.name], values[one.seen.name]) for key, one in measured.items()}
 
 
 def fine_tuning(study: Study, plan: Plan, task: Task, start: str, percent: int, seed: int, rate: float) -> Training:

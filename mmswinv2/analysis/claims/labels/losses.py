@@ -1,25 +1,40 @@
 """How SimMIM's loss on held-out images develops with the number of images and the width of the model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
-from ...study import Measurement, Options, Trained, Training, validated
+from ...study import Measurement, Options, Trained, Training, tested, validated
 from ...subsets import nested_order, subset, write_list
 from .tasks import nuclei_classes
 
 CONFIG = "analysis/labels_simmim-losses.py"
+METRIC = "reconstruction/l1"
 HEAD_WIDTH = 32  # channels of a head, as in every arch
 
 
-def loss_curves(
+class Losses(NamedTuple):
+    """What is measured of a SimMIM.
+
+    Attributes:
+        held_out: Its curve on held-out images.
+        seen: Its loss at the end on the smallest part of the images, which every SimMIM has been trained on, with the
+            crops and masks of a test. What is learnt by heart is better there than on images held out.
+    """
+
+    held_out: Measurement
+    seen: Measurement
+
+
+def measured_losses(
     files: Path, percents: Sequence[int], widths: Sequence[int], options: Options
-) -> Iterator[tuple[tuple[int, int], Measurement]]:
-    """Yields for each percent of the images and width its loss curve, with seed 0.
+) -> Iterator[tuple[tuple[int, int], Losses]]:
+    """Yields for each percent of the images and width what is measured, with seed 0.
 
     Args:
         files: Folder for the lists of images.
-        percents: Percent of the images; a smaller part lies inside a larger one.
+        percents: Percent of the images, ascending; a smaller part lies inside a larger one.
         widths: Channels of the first stage, multiples of 32.
         options: Settings of the trainings besides their own.
     """
@@ -34,10 +49,28 @@ def loss_curves(
             ("randomness.seed", 0),
         )
         training = Training(f"simmim_width{width}_{percent}", CONFIG, (*own, *options), cost=20.0 * width)
-        name = f"held-out loss, {percent} % of the images, width {width}"
-        yield (percent, width), Measurement(name, training, held_out_losses, cost=0.1)
+        trained_on = f"{percent} % of the images, width {width}"
+        seen = str(files / f"simmim_{percents[0]}.txt")
+        yield (
+            (percent, width),
+            Losses(
+                Measurement(f"held-out loss, {trained_on}", training, held_out_losses, cost=0.1),
+                Measurement(f"loss on {percents[0]} % of the images, {trained_on}", training, loss_on(seen), cost=5.0),
+            ),
+        )
 
 
 def held_out_losses(trained: Trained) -> list[tuple[int, float]]:
     """Returns the loss curve of a SimMIM: (iteration, loss on held-out images)."""
-    return [(record["step"], record["reconstruction/l1"]) for record in validated(trained)]
+    return [(record["step"], record[METRIC]) for record in validated(trained)]
+
+
+def loss_on(images: str) -> Callable[[Trained], float]:
+    """Returns a measurement: the loss of a SimMIM on training images, with the crops and masks of a test.
+
+    Args:
+        images: File with a list of them.
+    """
+    dataset = "test_dataloader.dataset"
+    test = tested(((f"{dataset}.data_root", "demo/nuclei/train"), (f"{dataset}.ann_file", images)))
+    return lambda trained: test(trained)[METRIC]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,9 +12,23 @@ from ...statistics import mean, paired_difference
 
 Scores = Mapping[tuple[str, str, int], Sequence[float]]  # one a seed, by task, start and percent of the labels
 Rates = Mapping[tuple[str, str], Mapping[float, float]]  # scores by learning rate, by task and start
-Losses = Mapping[tuple[int, int], Sequence[tuple[int, float]]]  # (iteration, loss), by percent of images and width
 STARTS = ("scratch", "SimMIM")
 COLUMNS = 3  # of panels
+
+
+class Curve(NamedTuple):
+    """Losses of a SimMIM.
+
+    Attributes:
+        held_out: (iteration, loss on held-out images), over training.
+        seen: Loss at the end, on the smallest part of the images, which all have been trained on.
+    """
+
+    held_out: Sequence[tuple[int, float]]
+    seen: float
+
+
+Losses = Mapping[tuple[int, int], Curve]  # by percent of the images and width
 
 
 def tables(scores: Scores, rates: Rates, losses: Losses) -> list[str]:
@@ -48,13 +63,16 @@ def rate_table(rates: Rates) -> str:
 
 
 def loss_table(losses: Losses) -> str:
-    """A row for each SimMIM of nuclei: its lowest loss on held-out images, and its last."""
+    """A row for each SimMIM of nuclei: its lowest loss on held-out images, its last, and that on images it has seen."""
     rows = []
     for (percent, width), curve in losses.items():
-        iteration, lowest = min(curve, key=lambda point: point[1])
-        last, loss = curve[-1]
-        rows.append((str(percent), str(width), f"{lowest:.4f} ({iteration})", f"{loss:.4f} ({last})"))
-    return markdown_table(("images, %", "width", "lowest held-out loss (iteration)", "last"), rows)
+        iteration, lowest = min(curve.held_out, key=lambda point: point[1])
+        last, loss = curve.held_out[-1]
+        ends = f"{loss:.4f} ({last})", f"{curve.seen:.4f}", f"{loss - curve.seen:+.4f}"
+        rows.append((str(percent), str(width), f"{lowest:.4f} ({iteration})", *ends))
+    seen = f"on the {min(percent for percent, _ in losses)} % that all have seen"
+    head = ("images, %", "width", "lowest held-out loss (iteration)", "last", seen, "held-out less seen")
+    return markdown_table(head, rows)
 
 
 def draw(scores: Scores, losses: Losses) -> Figure:
@@ -90,7 +108,7 @@ def draw_losses(axis: Axes, losses: Losses) -> None:
     percents, widths = (list(dict.fromkeys(key[index] for key in losses)) for index in (0, 1))
     for (percent, width), curve in losses.items():
         axis.plot(
-            *zip(*curve, strict=True),
+            *zip(*curve.held_out, strict=True),
             color=f"C{percents.index(percent)}",
             linestyle=("-", "--", ":")[widths.index(width)],
             label=f"{percent} % of the images, width {width}",

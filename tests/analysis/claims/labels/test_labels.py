@@ -17,8 +17,8 @@ from torch import nn
 
 from mmswinv2.analysis.claims import labels
 from mmswinv2.analysis.claims.labels import FULL, Plan, best_rates, beyond, fine_tuning, score, try_rates
-from mmswinv2.analysis.claims.labels.losses import held_out_losses, loss_curves
-from mmswinv2.analysis.claims.labels.report import draw, loss_table, rate_table, score_table
+from mmswinv2.analysis.claims.labels.losses import held_out_losses, measured_losses
+from mmswinv2.analysis.claims.labels.report import Curve, draw, loss_table, rate_table, score_table
 from mmswinv2.analysis.claims.labels.tasks import NUCLEI_BOXES, NUCLEI_MAPS
 from mmswinv2.analysis.study import CONFIGS, Measurement, Study, Trained, Training
 
@@ -146,10 +146,11 @@ def test_images_left_out_are_none_of_the_subset(study: Study) -> None:
 
 def test_loss_curves_are_of_nested_images_and_of_models_that_build(tmp_path: Path) -> None:
     lists, channels = [], []
-    for _, curve in loss_curves(tmp_path, (10, 100), (32, 64), ()):
-        options = dict(curve.training.options)
+    for _, measured in measured_losses(tmp_path, (10, 100), (32, 64), ()):
+        assert measured.held_out.training == measured.seen.training
+        options = dict(measured.seen.training.options)
         lists.append(set(Path(options["train_dataloader.dataset.ann_file"]).read_text().split()))
-        config = Config.fromfile(CONFIGS / curve.training.config)
+        config = Config.fromfile(CONFIGS / measured.seen.training.config)
         config.merge_from_dict(options)
         channels.append(MODELS.build(config.model).mask_token.numel())
     assert [len(images) for images in lists] == [31, 312, 31, 312]
@@ -180,13 +181,14 @@ def test_tables_by_hand() -> None:
     assert ten == "| flowers | 10 | 0.450 ± 0.050 | 0.650 ± 0.150 | 0.200 ± 0.100 | +2.0 |"
     rates = rate_table({("flowers", "scratch"): {5e-4: 0.25, 1e-3: 0.5}})
     assert rates.splitlines()[2] == "| flowers | scratch | 0.0005: 0.250, 0.001: 0.500 |"
-    losses = loss_table({(10, 32): [(100, 0.5), (200, 0.25), (300, 0.375)]})
-    assert losses.splitlines()[2] == "| 10 | 32 | 0.2500 (200) | 0.3750 (300) |"
+    losses = loss_table({(10, 32): Curve([(100, 0.5), (200, 0.25), (300, 0.375)], seen=0.25)})
+    assert "on the 10 % that all have seen" in losses.splitlines()[0]
+    assert losses.splitlines()[2] == "| 10 | 32 | 0.2500 (200) | 0.3750 (300) | 0.2500 | +0.1250 |"
 
 
 def test_figure_has_a_panel_a_task_and_the_losses() -> None:
     """Shares ascend, whatever the order in which they were measured."""
-    panels = draw(SCORES, {(10, 32): [(100, 0.5), (200, 0.25)]}).axes
+    panels = draw(SCORES, {(10, 32): Curve([(100, 0.5), (200, 0.25)], 0.2)}).axes
     assert [panel.get_title() for panel in panels] == ["flowers", "SimMIM of nuclei"]
     scratch, simmim = panels[0].containers
     assert list(scratch.lines[0].get_xdata()) == [5, 10]
