@@ -14,7 +14,7 @@ METRIC = "reconstruction/l1"
 HEAD_WIDTH = 32  # channels of a head, as in every arch
 
 
-class Losses(NamedTuple):
+class Measured(NamedTuple):
     """What is measured of a SimMIM.
 
     Attributes:
@@ -29,7 +29,7 @@ class Losses(NamedTuple):
 
 def measured_losses(
     files: Path, percents: Sequence[int], widths: Sequence[int], options: Options
-) -> Iterator[tuple[tuple[int, int], Losses]]:
+) -> Iterator[tuple[tuple[int, int], Measured]]:
     """Yields for each percent of the images and width what is measured, with seed 0.
 
     Args:
@@ -53,7 +53,7 @@ def measured_losses(
         seen = str(files / f"simmim_{percents[0]}.txt")
         yield (
             (percent, width),
-            Losses(
+            Measured(
                 Measurement(f"held-out loss, {trained_on}", training, held_out_losses, cost=0.1),
                 Measurement(f"loss on {percents[0]} % of the images, {trained_on}", training, loss_on(seen), cost=5.0),
             ),
