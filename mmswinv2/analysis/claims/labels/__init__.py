@@ -12,7 +12,8 @@ what the spread over seeds tells is due to subsets and fine-tuning.
 
 Beside it the warning of the official model zoo in small: how the loss on held-out images develops with 10, 20 and
 100 % of the images, at two widths. Where it rises, or leaves the loss on images of the training behind, the model has
-begun to learn these by heart.
+begun to learn these by heart. And what the learning rate, the mask size and the length of the tasks' SimMIMs do to
+that loss.
 
 The order is: 10 % of the labels in all tasks, the losses, the other shares. After each the report is written.
 """
@@ -28,8 +29,9 @@ from ...study import Measurement, Options, Study, Trained, Training, tested, val
 from ...study_cli import Choices
 from ...subsets import subset
 from .losses import measured_losses
-from .report import STARTS, Curve, Losses, Rates, Scores, draw, tables
+from .report import STARTS, Curve, Losses, Rates, Scores, Trials, draw, tables
 from .tasks import FACADES, FLOWERS, NUCLEI_BOXES, NUCLEI_MAPS, PROBE, Task
+from .trials import MASK, MASKS, RATE, RATES, simmim_trials
 
 FIRST = 10  # percent of the labels: the share that comes first, and for which learning rates are chosen
 # The gains have grown in the pretraining: ten times the learning rate, as for those that start at zero, would undo it.
@@ -47,6 +49,7 @@ class Plan:
         tasks: The tasks.
         shares: Percent of the labels besides the first.
         percents, widths: Those of the loss curves.
+        simmim_rates, masks: Learning rates and mask sizes with which SimMIMs are tried.
         pretraining: Settings of the SimMIMs from which the tasks start, besides their own.
         training: The same of all trainings.
         test: The same of all tests.
@@ -56,17 +59,28 @@ class Plan:
     shares: tuple[int, ...]
     percents: tuple[int, ...]
     widths: tuple[int, ...]
+    simmim_rates: tuple[float, ...] = ()
+    masks: tuple[int, ...] = ()
     pretraining: Options = ()
     training: Options = ()
     test: Options = ()
 
 
-FULL = Plan((NUCLEI_BOXES, NUCLEI_MAPS, FLOWERS, FACADES, PROBE), (5, 25, 50, 100), (10, 20, 100), (32, 64))
+FULL = Plan(
+    (NUCLEI_BOXES, NUCLEI_MAPS, FLOWERS, FACADES, PROBE),
+    shares=(5, 25, 50, 100),
+    percents=(10, 20, 100),
+    widths=(32, 64),
+    simmim_rates=RATES,
+    masks=MASKS,
+)
 QUICK = Plan(
     (replace(FLOWERS, rates=FLOWERS.rates[:2]), replace(NUCLEI_BOXES, rates=NUCLEI_BOXES.rates[:1])),
     shares=(),
     percents=(10,),
-    widths=(32, 64),
+    widths=(64,),
+    simmim_rates=(RATE,),
+    masks=(MASK,),
     training=(
         ("train_cfg.max_iters", 2),
         ("train_cfg.val_interval", 1),
@@ -84,16 +98,17 @@ def run(choices: Choices) -> None:
     plan = QUICK if choices.quick else FULL
     study = choices.study()
 
-    def report(scores: Scores, losses: Losses) -> None:
-        write_report(study.work_dir, tables(scores, rates, losses), draw(scores, losses))
+    def report(scores: Scores, losses: Losses, tried: Trials) -> None:
+        write_report(study.work_dir, tables(scores, rates, losses, tried), draw(scores, losses))
 
     rates = try_rates(study, plan, choices.seeds[0])
     best = best_rates(rates)
     scores = score(study, plan, choices.seeds, best, (FIRST,))
-    report(scores, {})
+    report(scores, {}, {})
     losses = follow_losses(study, plan)
-    report(scores, losses)
-    report({**scores, **score(study, plan, choices.seeds, best, plan.shares)}, losses)
+    tried = try_simmims(study, plan)
+    report(scores, losses, tried)
+    report({**scores, **score(study, plan, choices.seeds, best, plan.shares)}, losses, tried)
 
 
 def try_rates(study: Study, plan: Plan, seed: int) -> Rates:
@@ -170,6 +185,19 @@ def follow_losses(study: Study, plan: Plan) -> Losses:
     return {key: Curve(values[one.held_out.name], values[one.seen.name]) for key, one in measured.items()}
 
 
+def try_simmims(study: Study, plan: Plan) -> Trials:
+    """Returns the losses of the tasks' SimMIMs with other settings, and with their own."""
+    files = study.work_dir / "lists"
+    simmims = dict.fromkeys(task.pretraining for task in plan.tasks)
+    measured = {
+        setting: measurement
+        for simmim in simmims
+        for setting, measurement in simmim_trials(simmim, files, plan.simmim_rates, plan.masks, plan.training)
+    }
+    values = study.run(list(measured.values()))
+    return {setting: values[one.name] for setting, one in measured.items()}
+
+
 def fine_tuning(study: Study, plan: Plan, task: Task, start: str, percent: int, seed: int, rate: float) -> Training:
     """Returns the training of a task on part of the labels, whose files it writes."""
     files = study.work_dir / "lists"
@@ -187,10 +215,8 @@ def fine_tuning(study: Study, plan: Plan, task: Task, start: str, percent: int, 
 
 
 def pretraining_of(task: Task, plan: Plan, files: Path) -> Training:
-    """Returns the SimMIM that a task starts from, with seed 0."""
-    simmim = task.pretraining
-    options = (*simmim.list_images(files), ("randomness.seed", 0), *plan.pretraining, *plan.training)
-    return Training(simmim.name, simmim.config, options, cost=2000)
+    """Returns the SimMIM that a task starts from."""
+    return task.pretraining.training(files, (*plan.pretraining, *plan.training))
 
 
 def test_score(task: Task, options: Options) -> Callable[[Trained], float]:

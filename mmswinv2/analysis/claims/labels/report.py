@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from ...report import markdown_table
 from ...statistics import mean, paired_difference
+from .trials import MASKS, Setting
 
 Scores = Mapping[tuple[str, str, int], Sequence[float]]  # one a seed, by task, start and percent of the labels
 Rates = Mapping[tuple[str, str], Mapping[float, float]]  # scores by learning rate, by task and start
@@ -29,11 +30,13 @@ class Curve(NamedTuple):
 
 
 Losses = Mapping[tuple[int, int], Curve]  # by percent of the images and width
+Trials = Mapping[Setting, Sequence[float]]  # losses on held-out images, with squares of each of MASKS
 
 
-def tables(scores: Scores, rates: Rates, losses: Losses) -> list[str]:
+def tables(scores: Scores, rates: Rates, losses: Losses, trials: Trials) -> list[str]:
     """Returns the tables of what has been measured so far."""
-    return [score_table(scores), rate_table(rates), *([loss_table(losses)] if losses else [])]
+    later = [*([loss_table(losses)] if losses else []), *([trial_table(trials)] if trials else [])]
+    return [score_table(scores), rate_table(rates), *later]
 
 
 def score_table(scores: Scores) -> str:
@@ -73,6 +76,16 @@ def loss_table(losses: Losses) -> str:
     seen = f"on the {min(percent for percent, _ in losses)} % that all have seen"
     head = ("images, %", "width", "lowest held-out loss (iteration)", "last", seen, "held-out less seen")
     return markdown_table(head, rows)
+
+
+def trial_table(trials: Trials) -> str:
+    """A row for each SimMIM that was tried: its losses on held-out images, by the size of the squares in the test."""
+    rows = []
+    for setting, losses in trials.items():
+        texts = [f"{loss:.4f}" for loss in (*losses, sum(losses) / len(losses))]
+        rows.append((setting.simmim, f"{setting.rate:g}", f"{setting.mask} px", str(setting.iterations), *texts))
+    tested = (*(f"held-out loss at {mask} px" for mask in MASKS), "mean")
+    return markdown_table(("SimMIM", "learning rate", "squares", "iterations", *tested), rows)
 
 
 def draw(scores: Scores, losses: Losses) -> Figure:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ...study import ROOT, Options
+from ...study import ROOT, Options, Training
 from ...study_cli import data_root
 from ...subsets import coco_classes, folder_classes, nested_order, write_coco, write_list
 
@@ -29,6 +29,17 @@ class Pretraining:
     name: str
     config: str
     list_images: Callable[[Path], Options]
+
+    def training(self, files: Path, options: Options, name: str | None = None) -> Training:
+        """Returns its training with seed 0.
+
+        Args:
+            files: Folder for the lists of its images.
+            options: Settings besides its own.
+            name: Of the work dir, if not its own.
+        """
+        own = (*self.list_images(files), ("randomness.seed", 0))
+        return Training(name or self.name, self.config, (*own, *options), cost=2000)
 
 
 @dataclass(frozen=True)
@@ -142,11 +153,10 @@ def list_photographs(files: Path) -> Options:
     train = [*(data_root() / name for name in PHOTOGRAPHS), NUCLEI / "train"]
     held_out = [data_root() / name for name in HELD_OUT_PHOTOGRAPHS]
     options = []
-    for loader, folders in (("train", train), ("val", held_out)):
+    for loaders, folders in ((("train",), train), (("val", "test"), held_out)):
         paths = [str(file.resolve()) for folder in folders for file in sorted(folder.rglob("*.jpg"))]
-        options.append(
-            (f"{loader}_dataloader.dataset.ann_file", write_list(files / f"photographs_{loader}.txt", paths))
-        )
+        file = write_list(files / f"photographs_{loaders[0]}.txt", paths)
+        options += [(f"{loader}_dataloader.dataset.ann_file", file) for loader in loaders]
     return tuple(options)
 
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,15 @@ from torch import nn
 from mmswinv2.analysis.claims import labels
 from mmswinv2.analysis.claims.labels import FULL, Plan, best_rates, beyond, fine_tuning, score, try_rates
 from mmswinv2.analysis.claims.labels.losses import held_out_losses, measured_losses
-from mmswinv2.analysis.claims.labels.report import Curve, draw, loss_table, rate_table, score_table
-from mmswinv2.analysis.claims.labels.tasks import NUCLEI_BOXES, NUCLEI_MAPS
+from mmswinv2.analysis.claims.labels.report import Curve, draw, loss_table, rate_table, score_table, trial_table
+from mmswinv2.analysis.claims.labels.tasks import (
+    NUCLEI_BOXES,
+    NUCLEI_MAPS,
+    NUCLEI_PRETRAINING,
+    PHOTO_PRETRAINING,
+    Pretraining,
+)
+from mmswinv2.analysis.claims.labels.trials import MASKS, RATES, Setting, simmim_trials
 from mmswinv2.analysis.study import CONFIGS, Measurement, Study, Trained, Training
 
 from ....support import ROOT, shared_data
@@ -166,6 +174,22 @@ def test_a_loss_curve_is_read_from_the_validations(tmp_path: Path) -> None:
     assert held_out_losses(Trained(CONFIGS / "x.py", (), tmp_path, tmp_path / "iter_2.pth")) == [(1, 1.0), (2, 0.5)]
 
 
+@pytest.mark.parametrize("simmim", [NUCLEI_PRETRAINING, PHOTO_PRETRAINING], ids=lambda simmim: simmim.name)
+def test_trials_of_simmim_have_the_settings_that_the_report_gives_them(simmim: Pretraining, tmp_path: Path) -> None:
+    """And the last one, which is the SimMIM itself, has those of its config."""
+    tried = dict(simmim_trials(replace(simmim, list_images=lambda files: ()), tmp_path, RATES, MASKS, ()))
+    for setting, measurement in tried.items():
+        config = Config.fromfile(CONFIGS / simmim.config)
+        config.merge_from_dict(dict(measurement.training.options))
+        for loader in (config.train_dataloader, config.val_dataloader):
+            assert loader.dataset.pipeline[2].mask_patch_size == setting.mask
+        assert config.optim_wrapper.optimizer.lr == setting.rate
+        assert config.train_cfg.max_iters == config.param_scheduler[1].end == setting.iterations
+    names = [measurement.training.name for measurement in tried.values()]
+    assert names[-1] == simmim.name
+    assert len(set(names)) == len(names) == len(RATES) + len(MASKS)  # the config's rate and mask are a trial of both
+
+
 SCORES: Mapping[tuple[str, str, int], Sequence[float]] = {
     ("flowers", "scratch", 10): [0.4, 0.5],
     ("flowers", "SimMIM", 10): [0.5, 0.8],
@@ -181,6 +205,8 @@ def test_tables_by_hand() -> None:
     assert ten == "| flowers | 10 | 0.450 ± 0.050 | 0.650 ± 0.150 | 0.200 ± 0.100 | +2.0 |"
     rates = rate_table({("flowers", "scratch"): {5e-4: 0.25, 1e-3: 0.5}})
     assert rates.splitlines()[2] == "| flowers | scratch | 0.0005: 0.250, 0.001: 0.500 |"
+    trials = trial_table({Setting("simmim-nuclei", 4000, 1.5e-3, 16): [0.25, 0.5, 0.75]})
+    assert trials.splitlines()[2] == "| simmim-nuclei | 0.0015 | 16 px | 4000 | 0.2500 | 0.5000 | 0.7500 | 0.5000 |"
     losses = loss_table({(10, 32): Curve([(100, 0.5), (200, 0.25), (300, 0.375)], seen=0.25)})
     assert "on the 10 % that all have seen" in losses.splitlines()[0]
     assert losses.splitlines()[2] == "| 10 | 32 | 0.2500 (200) | 0.3750 (300) | 0.2500 | +0.1250 |"
@@ -203,6 +229,12 @@ def test_quick_study(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "tools/analysis/labels.py"), "--quick", "--seeds", "2"]
     subprocess.run([*command, "--work-dir", str(tmp_path / "work")], cwd=tmp_path, check=True)
     table = (tmp_path / "work/table.md").read_text()
-    for row in ("| flowers | 10 |", "| nuclei, boxes | 10 |", "| flowers | SimMIM | 0.0005: ", "| 10 | 64 |"):
+    for row in (
+        "| flowers | 10 |",
+        "| nuclei, boxes | 10 |",
+        "| flowers | SimMIM | 0.0005: ",
+        "| 10 | 64 |",
+        "| simmim-nuclei | 0.0015 | 16 px | 4000 |",
+    ):
         assert row in table
     assert (tmp_path / "work/figure.png").stat().st_size > 10_000

@@ -1,0 +1,68 @@
+"""What SimMIM's learning rate, mask size and length do to its loss on held-out images.
+
+A loss with small squares is lower, because what they hide is closer to what is seen. So each SimMIM is tested with
+squares of every size, and not with its own alone. The configs have the rate and the size that were best here.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ...study import Measurement, Options, Trained, tested
+from .losses import METRIC
+from .tasks import Pretraining
+
+RATES = (7.5e-4, 1.5e-3, 3e-3)
+MASKS = (8, 16, 32)  # px, sides of the squares that a mask consists of; images have 64 px and 96 px
+# Those of the configs
+RATE = 1.5e-3
+MASK = 16
+ITERATIONS = 12000
+SHORT = 4000  # iterations of a trial
+
+
+class Setting(NamedTuple):
+    """Of a SimMIM.
+
+    Attributes:
+        simmim: Its name.
+        iterations: Length of its training.
+        rate: Its learning rate.
+        mask: Side of the squares of its masks, in pixels.
+    """
+
+    simmim: str
+    iterations: int
+    rate: float
+    mask: int
+
+
+def simmim_trials(
+    simmim: Pretraining, files: Path, rates: Sequence[float], masks: Sequence[int], options: Options
+) -> Iterator[tuple[Setting, Measurement]]:
+    """Yields what is measured of a SimMIM with other rates and masks in short trainings, and of itself.
+
+    Args:
+        simmim: The SimMIM.
+        files: Folder for the lists of its images.
+        rates: Learning rates, with masks as the config has them.
+        masks: Mask sizes, with the learning rate of the config.
+        options: Settings of all trainings besides their own.
+    """
+    shorter = (("train_cfg.max_iters", SHORT), ("param_scheduler.1.end", SHORT))
+    for rate, mask in dict.fromkeys([*((rate, MASK) for rate in rates), *((RATE, mask) for mask in masks)]):
+        squares = tuple(
+            (f"{loader}_dataloader.dataset.pipeline.2.mask_patch_size", mask) for loader in ("train", "val")
+        )
+        own = (*shorter, ("optim_wrapper.optimizer.lr", rate), *squares)
+        training = simmim.training(files, (*own, *options), f"{simmim.name}_lr{rate:g}_mask{mask}")
+        name = f"held-out losses by mask, {training.name}"
+        yield Setting(simmim.name, SHORT, rate, mask), Measurement(name, training, losses_by_mask, cost=10)
+    longer = Measurement(f"held-out losses by mask, {simmim.name}", simmim.training(files, options), losses_by_mask, 10)
+    yield Setting(simmim.name, ITERATIONS, RATE, MASK), longer
+
+
+def losses_by_mask(trained: Trained) -> list[float]:
+    """Returns the losses on held-out images with squares of each of ``MASKS``."""
+    key = "test_dataloader.dataset.pipeline.2.mask_patch_size"
+    return [tested(((key, mask),))(trained)[METRIC] for mask in MASKS]
