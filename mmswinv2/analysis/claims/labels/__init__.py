@@ -31,7 +31,7 @@ from ...subsets import subset
 from .losses import measured_losses
 from .report import STARTS, Curve, Losses, Rates, Scores, Trials, draw, tables
 from .tasks import FACADES, FLOWERS, NUCLEI_BOXES, NUCLEI_MAPS, PROBE, Task
-from .trials import MASK, MASKS, RATE, RATES, simmim_trials
+from .trials import MASKS, RATES, simmim_trials
 
 FIRST = 10  # percent of the labels: the share that comes first, and for which learning rates are chosen
 # The gains have grown in the pretraining: ten times the learning rate, as for those that start at zero, would undo it.
@@ -79,8 +79,8 @@ QUICK = Plan(
     shares=(),
     percents=(10,),
     widths=(64,),
-    simmim_rates=(RATE,),
-    masks=(MASK,),
+    simmim_rates=(1.5e-3,),
+    masks=(16,),
     training=(
         ("train_cfg.max_iters", 2),
         ("train_cfg.val_interval", 1),

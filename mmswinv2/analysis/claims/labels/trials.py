@@ -8,17 +8,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ...study import Measurement, Options, Trained, tested
+from mmengine.config import Config
+
+from ...study import CONFIGS, Measurement, Options, Trained, Training, tested
 from .losses import METRIC
 from .tasks import Pretraining
 
 RATES = (7.5e-4, 1.5e-3, 3e-3)
 MASKS = (8, 16, 32)  # px, sides of the squares that a mask consists of; images have 64 px and 96 px
-# Those of the configs
-RATE = 1.5e-3
-MASK = 16
-ITERATIONS = 12000
 SHORT = 4000  # iterations of a trial
+SQUARES = "dataset.pipeline.2.mask_patch_size"  # of a data loader
 
 
 class Setting(NamedTuple):
@@ -45,24 +44,30 @@ def simmim_trials(
     Args:
         simmim: The SimMIM.
         files: Folder for the lists of its images.
-        rates: Learning rates, with masks as the config has them.
-        masks: Mask sizes, with the learning rate of the config.
+        rates: Learning rates, with masks as its config has them.
+        masks: Mask sizes, with the learning rate of its config.
         options: Settings of all trainings besides their own.
     """
+    config = Config.fromfile(CONFIGS / simmim.config)
+    squares = config.train_dataloader.dataset.pipeline[2].mask_patch_size
+    own = Setting(simmim.name, config.train_cfg.max_iters, config.optim_wrapper.optimizer.lr, squares)
     shorter = (("train_cfg.max_iters", SHORT), ("param_scheduler.1.end", SHORT))
-    for rate, mask in dict.fromkeys([*((rate, MASK) for rate in rates), *((RATE, mask) for mask in masks)]):
-        squares = tuple(
-            (f"{loader}_dataloader.dataset.pipeline.2.mask_patch_size", mask) for loader in ("train", "val")
+    for rate, mask in dict.fromkeys([*((rate, own.mask) for rate in rates), *((own.rate, mask) for mask in masks)]):
+        changed = (
+            ("optim_wrapper.optimizer.lr", rate),
+            *((f"{loader}_dataloader.{SQUARES}", mask) for loader in ("train", "val")),
         )
-        own = (*shorter, ("optim_wrapper.optimizer.lr", rate), *squares)
-        training = simmim.training(files, (*own, *options), f"{simmim.name}_lr{rate:g}_mask{mask}")
-        name = f"held-out losses by mask, {training.name}"
-        yield Setting(simmim.name, SHORT, rate, mask), Measurement(name, training, losses_by_mask, cost=10)
-    longer = Measurement(f"held-out losses by mask, {simmim.name}", simmim.training(files, options), losses_by_mask, 10)
-    yield Setting(simmim.name, ITERATIONS, RATE, MASK), longer
+        name = f"{simmim.name}_lr{rate:g}_mask{mask}"
+        training = simmim.training(files, (*shorter, *changed, *options), name)
+        yield Setting(simmim.name, SHORT, rate, mask), measured(training)
+    yield own, measured(simmim.training(files, options))
+
+
+def measured(training: Training) -> Measurement:
+    """Returns the measurement of a SimMIM."""
+    return Measurement(f"held-out losses by mask, {training.name}", training, losses_by_mask, cost=10)
 
 
 def losses_by_mask(trained: Trained) -> list[float]:
     """Returns the losses on held-out images with squares of each of ``MASKS``."""
-    key = "test_dataloader.dataset.pipeline.2.mask_patch_size"
-    return [tested(((key, mask),))(trained)[METRIC] for mask in MASKS]
+    return [tested(((f"test_dataloader.{SQUARES}", mask),))(trained)[METRIC] for mask in MASKS]
