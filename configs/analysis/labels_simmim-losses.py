@@ -6,3 +6,5 @@ max_iters = 4000
 train_cfg = dict(max_iters=max_iters, val_interval=200)
 param_scheduler = _base_.param_scheduler
 param_scheduler[1].end = max_iters
+# Twice the rate of the tasks' SimMIM. It ends 0.011 higher, but here the difference between the curves is what counts.
+optim_wrapper = dict(optimizer=dict(lr=1.5e-3))
