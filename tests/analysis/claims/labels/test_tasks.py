@@ -93,10 +93,11 @@ def test_photographs_for_simmim_are_no_validation_images(tmp_path: Path, monkeyp
     [root] = {shared_data(name.split("/")[0]).parent.resolve() for name in folders}
     monkeypatch.setenv("MMSWINV2_DATA", str(root))
     options = dict(tasks.list_photographs(tmp_path))
-    train, held_out = (
+    train, held_out, tested_on = (
         set(Path(str(options[f"{loader}_dataloader.dataset.ann_file"])).read_text().split())
-        for loader in ("train", "val")
+        for loader in ("train", "val", "test")
     )
+    assert tested_on == held_out
     assert len(train) == 750 + 249 + 468 + 115 + 312
     assert len(held_out) == 199 + 54
     assert all(Path(path).is_file() for path in train | held_out)
