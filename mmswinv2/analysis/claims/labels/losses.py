@@ -1,4 +1,7 @@
-"""How SimMIM's loss on held-out images develops with the number of images and the width of the model."""
+"""How SimMIM's loss on held-out images develops with the number of images and the width of the model.
+
+Each is trained as the SimMIM from which the tasks of nuclei start. The one of all images in its width is that one.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
@@ -7,11 +10,11 @@ from typing import NamedTuple
 
 from ...study import Measurement, Options, Trained, Training, tested, validated
 from ...subsets import nested_order, subset, write_list
-from .tasks import nuclei_classes
+from .tasks import NUCLEI_PRETRAINING, nuclei_classes
 
-CONFIG = "analysis/labels_simmim-losses.py"
 METRIC = "reconstruction/l1"
 HEAD_WIDTH = 32  # channels of a head, as in every arch
+TASKS_OWN = (100, 32)  # percent of the images and width of the tasks' SimMIM, as its config has them
 
 
 class Measured(NamedTuple):
@@ -39,18 +42,14 @@ def measured_losses(
         options: Settings of the trainings besides their own.
     """
     order = nested_order(nuclei_classes(), seed=0)
+    lists = {percent: write_list(files / f"simmim_{percent}.txt", subset(order, percent)) for percent in percents}
     for width, percent in product(widths, percents):
-        images = write_list(files / f"simmim_{percent}.txt", subset(order, percent))
-        heads = tuple(width // HEAD_WIDTH * times for times in (1, 2, 4))
-        own = (
-            ("train_dataloader.dataset.ann_file", images),
-            ("model.backbone.arch.embed_dims", width),
-            ("model.backbone.arch.num_heads", heads),
-            ("randomness.seed", 0),
-        )
-        training = Training(f"simmim_width{width}_{percent}", CONFIG, (*own, *options), cost=20.0 * width)
+        if (percent, width) == TASKS_OWN:
+            training = NUCLEI_PRETRAINING.training(files, options)
+        else:
+            training = training_on(lists[percent], percent, width, options)
         trained_on = f"{percent} % of the images, width {width}"
-        seen = str(files / f"simmim_{percents[0]}.txt")
+        seen = lists[percents[0]]
         yield (
             (percent, width),
             Measured(
@@ -58,6 +57,18 @@ def measured_losses(
                 Measurement(f"loss on {percents[0]} % of the images, {trained_on}", training, loss_on(seen), cost=5.0),
             ),
         )
+
+
+def training_on(images: str, percent: int, width: int, options: Options) -> Training:
+    """Returns the SimMIM of this width on this part of the images, of which ``images`` is the list."""
+    own = (
+        ("train_dataloader.dataset.ann_file", images),
+        ("model.backbone.arch.embed_dims", width),
+        ("model.backbone.arch.num_heads", tuple(width // HEAD_WIDTH * times for times in (1, 2, 4))),
+        ("randomness.seed", 0),
+    )
+    name = f"{NUCLEI_PRETRAINING.name}_{percent}_width{width}"
+    return Training(name, NUCLEI_PRETRAINING.config, (*own, *options), cost=45.0 * width)
 
 
 def held_out_losses(trained: Trained) -> list[tuple[int, float]]:

@@ -26,6 +26,7 @@ from mmswinv2.analysis.claims.labels.tasks import (
     NUCLEI_PRETRAINING,
     PHOTO_PRETRAINING,
     Pretraining,
+    nuclei_classes,
 )
 from mmswinv2.analysis.claims.labels.trials import MASKS, RATES, Setting, simmim_trials
 from mmswinv2.analysis.study import CONFIGS, Measurement, Study, Trained, Training
@@ -153,17 +154,28 @@ def test_images_left_out_are_all_but_the_subset(study: Study) -> None:
 
 
 def test_loss_curves_are_of_nested_images_and_of_models_that_build(tmp_path: Path) -> None:
-    lists, channels = [], []
-    for _, measured in measured_losses(tmp_path, (10, 100), (32, 64), ()):
+    lists, channels = {}, {}
+    for cell, measured in measured_losses(tmp_path, (10, 100), (32, 64), ()):
         assert measured.held_out.training == measured.seen.training
-        options = dict(measured.seen.training.options)
-        lists.append(set(Path(options["train_dataloader.dataset.ann_file"]).read_text().split()))
         config = Config.fromfile(CONFIGS / measured.seen.training.config)
-        config.merge_from_dict(options)
-        channels.append(MODELS.build(config.model).mask_token.numel())
-    assert [len(images) for images in lists] == [31, 312, 31, 312]
-    assert lists[0] < lists[1]
-    assert channels == [32, 32, 64, 64]
+        config.merge_from_dict(dict(measured.seen.training.options))
+        images = config.train_dataloader.dataset.ann_file
+        lists[cell] = set(Path(images).read_text().split()) if images else set(nuclei_classes())
+        channels[cell] = MODELS.build(config.model).mask_token.numel()
+    assert {cell: len(images) for cell, images in lists.items()} == {
+        (10, 32): 31,
+        (100, 32): 312,
+        (10, 64): 31,
+        (100, 64): 312,
+    }
+    assert lists[10, 32] == lists[10, 64] < lists[100, 32] == lists[100, 64]
+    assert channels == {(10, 32): 32, (100, 32): 32, (10, 64): 64, (100, 64): 64}
+
+
+def test_the_loss_curve_of_all_images_is_that_of_the_tasks_own_simmim(tmp_path: Path) -> None:
+    trainings = {cell: measured.seen.training for cell, measured in measured_losses(tmp_path, (10, 100), (32, 64), ())}
+    assert trainings[100, 32] == NUCLEI_PRETRAINING.training(tmp_path, ())
+    assert len({training.name for training in trainings.values()}) == 4
 
 
 def test_a_loss_curve_is_read_from_the_validations(tmp_path: Path) -> None:
